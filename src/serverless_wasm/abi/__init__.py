@@ -1,0 +1,36 @@
+"""The membrane: the only place where guest memory and capabilities meet.
+
+A compiled module comes in; the contract that it speaks goes out.
+The order of the table is the order of detection; it must never depend on the configuration's order.
+"""
+
+from __future__ import annotations
+
+from serverless_wasm.abi.base import Abi
+from serverless_wasm.abi.env import EnvAbi
+from serverless_wasm.errors import UnknownAbi
+from serverless_wasm.text import printable
+from serverless_wasm.wasm.modules import Module
+from serverless_wasm.wasm.scheduler import Scheduler
+
+
+class Abis:
+    """Every contract that this release speaks, made for one scheduler."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._table: tuple[Abi, ...] = (EnvAbi(scheduler),)
+
+    def detect(self, module: Module, named: str | None = None) -> Abi:
+        """The ABI that the operator named, else the first that matches the module's imports.
+
+        Raises UnknownAbi that says which import modules are not known.
+        """
+        for abi in self._table:
+            if abi.name == named or (named is None and abi.matches(module)):
+                return abi
+        known = {abi.name for abi in self._table}
+        strangers = sorted({wanted.module for wanted in module.imports} - known)
+        names = ", ".join(printable(name, 64) for name in strangers)
+        raise UnknownAbi(
+            f"imports from {names}, but the ABIs of this release are: {', '.join(sorted(known))}"
+        )

@@ -1,0 +1,137 @@
+"""One application as a Handler: body limit, admission, deadline, ABI, capabilities, and the record.
+
+A request comes in; a response goes out, whatever the guest does.
+It must never let an exception of the guest's making pass, nor keep anything of it afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from time import perf_counter
+
+from serverless_wasm.abi.base import Abi, Grants, Invocation
+from serverless_wasm.errors import BodyTooLarge, Error, Overloaded, Unavailable
+from serverless_wasm.events import Emit, InternalFault, InvocationFinished
+from serverless_wasm.messages import Request, Response
+from serverless_wasm.text import printable
+from serverless_wasm.wasm.linker import LinkedModule
+from serverless_wasm.wasm.scheduler import Scheduler
+
+CLIENT_CLOSED = 499  # nginx's word for a client that left; no client ever sees it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A loaded module and the ABI that runs it."""
+
+    abi: Abi
+    linked: LinkedModule
+
+
+class Application:
+    """Answers requests by running `program` with `grants`, each in a fresh sandbox."""
+
+    def __init__(self, program: Program, grants: Grants, scheduler: Scheduler) -> None:
+        self.name = grants.application
+        self._program = program
+        self._grants = grants
+        self._scheduler = scheduler
+        self._running = 0
+
+    async def __call__(self, request: Request) -> Response:
+        """The guest's response, or the one that its error stands for."""
+        began = perf_counter()
+        invocation = Invocation(request, self._grants)
+        ending = _Ending("cancelled", CLIENT_CLOSED)
+        try:
+            response = await self._admitted(invocation)
+            ending = _Ending("ok", response.status)
+        except Error as error:
+            response = Response.of_error(error, request.id)
+            ending = _Ending(getattr(error, "outcome", error.code), error.status, str(error))
+        except Exception as fault:  # a fault of ours in one request stays in that request
+            self._grants.emit(InternalFault(where=self.name, request_id=request.id, exception=fault))
+            response = Response.of_error(Error(), request.id)
+            ending = _Ending("internal", response.status)
+        finally:
+            invocation.close()
+            self._grants.emit(_record(invocation, ending, perf_counter() - began))
+        return response
+
+    async def _admitted(self, invocation: Invocation) -> Response:
+        """Runs the guest if there is room for it; raises Overloaded or BodyTooLarge if not."""
+        limits = self._grants.limits
+        declared = invocation.request.body.size or 0
+        if declared > limits.request_body:
+            raise BodyTooLarge(f"body of {declared} bytes, limit {limits.request_body}")
+        if self._running >= limits.concurrency:
+            raise Overloaded(f"concurrency: {limits.concurrency} invocations are running")
+        self._scheduler.admit()
+        self._running += 1
+        try:
+            invocation.deadline = asyncio.get_running_loop().time() + limits.timeout
+            return await self._program.abi.run(self._program.linked, invocation)
+        finally:
+            self._running -= 1
+            self._scheduler.release()
+
+    def close(self) -> None:
+        """Frees the linked module; invocations that still run keep what they need."""
+        self._program.linked.close()
+
+
+class BrokenApplication:
+    """Stands for an application that could not be loaded: answers 503, each time with a record."""
+
+    def __init__(self, name: str, emit: Emit) -> None:
+        self.name = name
+        self._emit = emit
+
+    async def __call__(self, request: Request) -> Response:
+        """503, as the neighbours' good health is no reason to say 404."""
+        error = Unavailable("the application could not be loaded")
+        self._emit(
+            InvocationFinished(
+                request_id=request.id,
+                application=self.name,
+                method=request.method,
+                path=request.path,
+                status=error.status,
+                outcome=error.outcome,
+                detail=str(error),
+                wall_ms=0.0,
+                cpu_ms=0.0,
+                memory_peak=0,
+                host_calls=0,
+                log_dropped=0,
+            )
+        )
+        return Response.of_error(error, request.id)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    outcome: str
+    status: int
+    detail: str = ""
+
+
+def _record(invocation: Invocation, ending: _Ending, seconds: float) -> InvocationFinished:
+    return InvocationFinished(
+        request_id=invocation.request.id,
+        application=invocation.grants.application,
+        method=invocation.request.method,
+        path=invocation.request.path,
+        status=ending.status,
+        outcome=ending.outcome,
+        detail=printable(ending.detail),
+        wall_ms=round(seconds * 1e3, 3),
+        cpu_ms=round(invocation.busy * 1e3, 3),
+        memory_peak=invocation.memory_peak,
+        host_calls=invocation.host_calls,
+        log_dropped=invocation.log_dropped,
+    )

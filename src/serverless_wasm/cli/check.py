@@ -1,0 +1,109 @@
+"""`check FILE`: whether a configuration can be served, and what it grants.
+
+A file comes in; a table of its applications and an exit code go out.
+It must never run a guest, open a socket, or print the value of a variable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from serverless_wasm.cli.report import checked_configuration, mistake, print_notice, print_table
+from serverless_wasm.config.configuration import ApplicationConfig, Configuration
+from serverless_wasm.config.units import duration_text, size_text
+from serverless_wasm.deployment import Loaded
+from serverless_wasm.errors import EngineError
+from serverless_wasm.limits import Limits
+from serverless_wasm.net.policy import Policy, Rule
+from serverless_wasm.service import EngineRoom
+from serverless_wasm.text import printable
+
+_SIZES = frozenset({"memory", "request_body", "response_body", "response_header_bytes", "log_bytes"})
+_BROKEN = "broken"
+
+
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The configuration, in TOML.")],
+) -> None:
+    """Say whether FILE can be served, and what it grants.
+
+    Compiles every module and lists each application's route, ABI, imports, grants and limits. The exit
+    code is 0 when every application can be served, else 2.
+    """
+    configuration = checked_configuration(file)
+    loaded = _load(configuration)
+    print_table(map(_rows, loaded))
+    broken = [item.config.name for item in loaded if item.error]
+    count = "1 application" if len(loaded) == 1 else f"{len(loaded)} applications"
+    name = printable(str(file))
+    if broken:
+        raise mistake(f"{name}: {len(broken)} of {count} cannot be served: {', '.join(broken)}")
+    typer.echo(f"{name}: {count} can be served")
+
+
+def _load(configuration: Configuration) -> list[Loaded]:
+    try:
+        room = EngineRoom(configuration, print_notice)
+    except EngineError as error:
+        raise mistake(str(error)) from None
+    try:
+        return room.load(configuration)
+    finally:
+        room.close()
+
+
+def _rows(loaded: Loaded) -> Iterator[tuple[Text, ...]]:
+    """One row for each fact; the application's name stands before the first."""
+    name = Text(loaded.config.name, style="bold")
+    for label, value in _facts(loaded):
+        yield name, Text(label), Text(value, style="bold red" if label == _BROKEN else "")
+        name = Text()
+
+
+def _facts(loaded: Loaded) -> Iterator[tuple[str, str]]:
+    config = loaded.config
+    if loaded.error:
+        yield _BROKEN, str(loaded.error)
+    yield "route", _route(config)
+    yield "module", f"{printable(str(config.file_path))}, function {printable(config.function)}"
+    if loaded.program:
+        yield "abi", loaded.program.abi.name
+    if loaded.module:
+        names = (f"{wanted.module}.{wanted.name}" for wanted in loaded.module.imports)
+        yield "imports", _joined(dict.fromkeys(names))
+    yield "outbound", _joined(_outbound(config))
+    yield "variables", _joined(config.env)
+    yield "limits", _joined(_limits(config.limits))
+
+
+def _joined(words: Iterable[str]) -> str:
+    return ", ".join(map(printable, words)) or "none"
+
+
+def _route(config: ApplicationConfig) -> str:
+    methods = ",".join(config.methods) or "any method"
+    return printable(f"{methods} {config.host or ''}{config.url_path}")
+
+
+def _outbound(config: ApplicationConfig) -> Iterator[str]:
+    """What the guest may connect to: the rules as they are understood, and which variable grants one."""
+    for entry in config.allowed_outbound_hosts:
+        yield str(Rule.parse(entry))
+    for variable, value in config.env.items():
+        for rule in Policy.for_application((), (value,)).rules:
+            yield f"{rule} (from the variable {variable})"
+
+
+def _limits(limits: Limits) -> Iterator[str]:
+    for field in fields(limits):
+        value = getattr(limits, field.name)
+        if isinstance(value, float):
+            yield f"{field.name} {duration_text(value)}"
+        else:
+            yield f"{field.name} {size_text(value) if field.name in _SIZES else value}"

@@ -1,0 +1,94 @@
+"""From a path to what its TOML says, before anything is asked about its meaning.
+
+The path of a file comes in; its text and its tables go out.
+Whatever hinders that is a ConfigError with a line; it must never wait, or read without a bound.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+from serverless_wasm.errors import ConfigError, Problem
+from serverless_wasm.limits import MIB
+from serverless_wasm.text import printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_FILE = 1 * MIB
+"""Ten thousand applications; nobody writes more by hand."""
+
+_POSITION = re.compile(r"\s*\(at (?:line ([0-9]+), column [0-9]+|end of document)\)")
+_PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+"""
+_LONG_KEY = re.compile(rf"(?:\.[ \t]*+{_PART}){{100}}")
+_LONG_NUMBER = re.compile(r"[0-9_]{4300}")
+_DEEP = re.compile(r"(?:[\[{][^\[\]{}\n]{0,64}\s*){50}")
+
+
+def read_document(file: str, path: Path) -> tuple[str, dict[str, Any]]:
+    """Reads a TOML file; `file` is its name in problems.
+
+    Raises ConfigError for a file that is missing, unreadable, no file, too large, not UTF-8 or not TOML.
+    """
+    text = _decode(file, _read(file, path))
+    return text, _parse(file, text)
+
+
+def _error(file: str, line: int, found: str, expected: str, key: str = "file") -> ConfigError:
+    return ConfigError((Problem(file=file, line=line, key=key, found=printable(found), expected=expected),))
+
+
+def _read(file: str, path: Path) -> bytes:
+    try:
+        # Opening a pipe would wait for its writer, and a device may never end.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise _error(file, 1, "a directory or a device", "the path of a TOML file")
+        with path.open("rb") as stream:
+            data = stream.read(MAX_FILE + 1)
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        reason = getattr(error, "strerror", None) or "an impossible path"
+        raise _error(file, 1, reason, "the path of a readable TOML file") from None
+    if len(data) > MAX_FILE:
+        raise _error(file, 1, f"more than {MAX_FILE} bytes", "a file of at most 1MiB")
+    return data
+
+
+def _decode(file: str, data: bytes) -> str:
+    if data.startswith(b"\xef\xbb\xbf"):
+        raise _error(file, 1, "a byte order mark", "UTF-8 without a byte order mark")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise _error(file, line, f"the byte 0x{data[error.start]:02x}", "UTF-8 text") from None
+
+
+def _parse(file: str, text: str) -> dict[str, Any]:
+    # tomllib takes cubic time over the parts of a dotted key: 40,000 are half a minute.
+    if chain := _LONG_KEY.search(text):
+        raise _error(file, _line(text, chain.start()), "a key of a hundred parts", "a shorter key", "syntax")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        place = _DEEP.search(text)
+        line = _line(text, place.start() if place else 0)
+        raise _error(file, line, "arrays or tables nested too deep", "fewer levels", "syntax") from None
+    except ValueError as error:
+        raise _error(file, *_syntax(text, str(error)), "TOML 1.0, see toml.io", "syntax") from None
+
+
+def _syntax(text: str, message: str) -> tuple[int, str]:
+    """The line and the reason in tomllib's message."""
+    position = _POSITION.search(message)
+    if position is None:  # int() alone refuses without a position: CPython's limit of 4,300 digits
+        place = _LONG_NUMBER.search(text)
+        return _line(text, place.start() if place else 0), "a number of thousands of digits"
+    line = int(position[1]) if position[1] else _line(text, len(text.rstrip("\n")))
+    return line, message[: position.start()]
+
+
+def _line(text: str, offset: int) -> int:
+    return text.count("\n", 0, offset) + 1

@@ -1,0 +1,64 @@
+"""What one application may use, so that it cannot hurt a neighbour.
+
+Numbers come in from the configuration; every room that spends something reads them here.
+A limit without a reason beside its default does not belong in this file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The limits of one application; sizes in bytes, times in seconds."""
+
+    memory: int = 64 * MIB
+    """Linear memory; Go starts with 18 MiB, Python components with 13 MiB."""
+    table_elements: int = 100_000
+    """Function table entries; a 700 KB module of 2018 has 2,859 functions."""
+    timeout: float = 10.0
+    """Wall time of an invocation, waits in host functions included."""
+    concurrency: int = 100
+    """Invocations at once; one more is answered 503."""
+    host_calls: int = 100_000
+    """Host function calls in an invocation; at 1-2 us each a fraction of a second."""
+    request_body: int = 1 * MIB
+    """Request body; the default of nginx's client_max_body_size."""
+    response_body: int = 16 * MIB
+    """Response body that a guest may set."""
+    response_headers: int = 128
+    """Response header fields; a browser needs a fraction of it."""
+    response_header_bytes: int = 64 * KIB
+    """Names and values of all response header fields together."""
+    sockets: int = 8
+    """Open TCP descriptors of an invocation."""
+    log_bytes: int = 64 * KIB
+    """Log text of an invocation; what is beyond is dropped and counted."""
+    log_lines: int = 100
+    """Log records of an invocation; what is beyond is dropped and counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorLimits:
+    """What one HTTP connection may use; sizes in bytes, times in seconds."""
+
+    header_timeout: float = 10.0
+    """From the first byte of a request to the end of its header block, in total (THREATS C1)."""
+    body_timeout: float = 30.0
+    """From the end of the header block to the end of the body, in total."""
+    idle_timeout: float = 60.0
+    """Between two requests of a connection."""
+    write_timeout: float = 30.0
+    """How long a client may leave a full send buffer untouched."""
+    target: int = 8 * KIB
+    """Request target; RFC 9112 section 3 recommends at least 8,000."""
+    header_fields: int = 100
+    """Header fields of a request."""
+    header_bytes: int = 32 * KIB
+    """The header block of a request, names, values and separators together."""
+    connections: int = 10_000
+    """Open connections; one more is closed at once."""

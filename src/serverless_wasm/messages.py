@@ -1,0 +1,141 @@
+"""The vocabulary of a request's journey: Request, Response, Headers, Body, and Handler.
+
+Doors make requests and write responses; everything between is a `Handler`.
+Nothing here knows a socket, an event loop or a guest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from serverless_wasm.errors import BodyTooLarge, Error, MethodNotAllowed, Overloaded
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """Header fields in their order, duplicates kept; names are lower-case bytes."""
+
+    fields: tuple[tuple[bytes, bytes], ...] = ()
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        return iter(self.fields)
+
+    def all(self, name: bytes) -> list[bytes]:
+        """Every value of a field, in order; none when the field is missing."""
+        return [value for key, value in self.fields if key == name]
+
+    def get(self, name: bytes) -> bytes | None:
+        """The field's values joined by `, ` (RFC 9110 section 5.2), or None when missing."""
+        values = self.all(name)
+        return b", ".join(values) if values else None
+
+
+class Body:
+    """A request body that may still be arriving; `size` is the declared length, if one was.
+
+    It can be iterated once, or read whole any number of times, not both.
+    """
+
+    __slots__ = ("_chunks", "_whole", "size")
+
+    def __init__(self, chunks: AsyncIterator[bytes], size: int | None = None) -> None:
+        self.size = size
+        self._chunks = chunks
+        self._whole: bytes | None = None
+
+    @classmethod
+    def of(cls, data: bytes = b"") -> Body:
+        """A body that is already here."""
+        body = cls(_nothing(), len(data))
+        body._whole = data
+        return body
+
+    @property
+    def arrived(self) -> bytes | None:
+        """The whole body if it has been read, else None."""
+        return self._whole
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._chunks if self._whole is None else _once(self._whole)
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body, waiting until it has arrived.
+
+        Raises BodyTooLarge beyond `limit` bytes, as soon as that is known.
+        """
+        if self._whole is None:
+            self._whole = await self._collect(limit)
+        if len(self._whole) > limit:
+            raise BodyTooLarge(f"body of {len(self._whole)} bytes, limit {limit}")
+        return self._whole
+
+    async def _collect(self, limit: int) -> bytes:
+        chunks: list[bytes] = []
+        total = 0
+        async for chunk in self._chunks:
+            total += len(chunk)
+            if total > limit:
+                raise BodyTooLarge(f"body beyond the limit of {limit} bytes")
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    no_chunks: tuple[bytes, ...] = ()
+    for chunk in no_chunks:
+        yield chunk
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP request, decoded and normalised once by the door that took it.
+
+    `path` is percent-decoded and normalised (routing.normalise); `query` is raw, without the `?`.
+    `host` is lower-case and without port. `client` is `address:port`.
+    """
+
+    id: str
+    method: str
+    path: str
+    query: str = ""
+    scheme: str = "http"
+    host: str = ""
+    version: str = "1.1"
+    client: str = ""
+    headers: Headers = field(default_factory=Headers)
+    body: Body = field(default_factory=Body.of)
+    params: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """One HTTP response; an empty `reason` means the standard phrase of the status.
+
+    Doors compute the framing (Content-Length, Transfer-Encoding, Connection, Date) themselves.
+    """
+
+    status: int
+    reason: bytes = b""
+    headers: Headers = field(default_factory=Headers)
+    body: bytes | AsyncIterator[bytes] = b""
+
+    @classmethod
+    def of_error(cls, error: Error, request_id: str) -> Response:
+        """What a client may know of an error: its code and the request's id, nothing more."""
+        fields = [(b"content-type", b"application/json")]
+        if isinstance(error, MethodNotAllowed):
+            fields.append((b"allow", ", ".join(error.allow).encode()))
+        if isinstance(error, Overloaded):
+            fields.append((b"retry-after", str(error.retry_after).encode()))
+        body = json.dumps({"error": error.code, "request_id": request_id}).encode() + b"\n"
+        return cls(status=error.status, headers=Headers(tuple(fields)), body=body)
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+"""The one callable type for everything that answers."""

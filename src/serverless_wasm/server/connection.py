@@ -1,0 +1,392 @@
+"""One HTTP/1.1 connection: requests in, answers out in the same order, and a deadline for everything.
+
+Bytes come from the transport and go through a Reader to the handler; responses go back through an Outlet.
+It must never run two handlers at once, nor keep one running whose client is gone.
+
+A client that ends its side of the connection (FIN) is gone, as it is for nginx and Go: nothing else tells
+that a process died, and a guest that works for nobody must stop. While reading is paused, because more was
+sent than is being read, that is noticed only afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from math import inf
+from typing import cast
+
+from serverless_wasm.errors import BadRequest, Error, RequestError, RequestTimeout
+from serverless_wasm.events import Emit, RequestRefused
+from serverless_wasm.limits import DoorLimits
+from serverless_wasm.messages import Handler, Request, Response
+from serverless_wasm.server.deadline import Deadline
+from serverless_wasm.server.head import address_text, request_ids
+from serverless_wasm.server.intake import HIGH_WATER, LOW_WATER, Intake
+from serverless_wasm.server.outlet import Outlet
+from serverless_wasm.server.reader import BETWEEN, DONE, HEAD, Reader, Turn
+from serverless_wasm.server.wire import Heads, fault_response
+from serverless_wasm.text import printable
+
+PIPELINE = 16
+"""Requests that may wait for their turn; reading pauses when there are more."""
+DRAIN = 64 * 1024
+"""Bytes of a body that no handler read which are received all the same, to keep the connection."""
+LINGER = 2.0
+"""Seconds that a client has to take its last answer and leave (RFC 9112 section 9.6)."""
+LINGER_BYTES = 256 * 1024
+"""Bytes that it may still send meanwhile: one that meets a closed socket destroys the answer on its way."""
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@dataclass(slots=True, kw_only=True)
+class Shared:
+    """What the connections of one door have in common."""
+
+    handler: Handler
+    limits: DoorLimits
+    emit: Emit
+    heads: Heads = field(default_factory=Heads)
+    ids: Iterator[str] = field(default_factory=request_ids)
+    open: set[Connection] = field(default_factory=set)
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set whenever the last connection has closed."""
+    retiring: bool = False
+    """Whether every answer from now on is the last of its connection."""
+
+
+class Connection(asyncio.Protocol):
+    """Serves one client, until either side has had enough."""
+
+    __slots__ = (
+        "_client",
+        "_deadline",
+        "_dropped",
+        "_gone",
+        "_held",
+        "_leaving",
+        "_loop",
+        "_outlet",
+        "_queue",
+        "_reader",
+        "_refusal",
+        "_rest",
+        "_shared",
+        "_task",
+        "_time_left",
+        "_transport",
+    )
+
+    _client: str
+    _outlet: Outlet
+    _reader: Reader
+    _transport: asyncio.Transport
+
+    def __init__(self, shared: Shared, loop: asyncio.AbstractEventLoop) -> None:
+        self._deadline = Deadline(loop, self._too_late)
+        self._dropped = 0
+        self._gone = False  # the client is not there any more
+        self._held = False  # reading is paused
+        self._leaving = False  # the last answer is out
+        self._loop = loop
+        self._queue: deque[Turn] = deque()
+        self._refusal: tuple[Request, Response] | None = None
+        self._rest = b""
+        self._shared = shared
+        self._task: asyncio.Task[None] | None = None
+        self._time_left = inf
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Takes a client in, if there is room for one more."""
+        shared = self._shared
+        self._transport = cast("asyncio.Transport", transport)
+        self._outlet = Outlet(self._transport, shared.heads, shared.emit, shared.limits.write_timeout)
+        self._client = address_text(transport.get_extra_info("peername"))
+        self._reader = Reader(shared.limits, shared.ids, self._client, self._body_wanted)
+        if len(shared.open) >= shared.limits.connections:
+            self._gone = True
+            self._transport.abort()
+            return
+        shared.open.add(self)
+        shared.closed.clear()
+        self._deadline.after(shared.limits.idle_timeout)
+
+    def data_received(self, data: bytes) -> None:
+        """Reads what came, and starts answering."""
+        if self._held:
+            self._rest += data
+        elif self._leaving:
+            self._dropped += len(data)
+            if self._dropped > LINGER_BYTES:
+                self._transport.close()
+        elif not self._gone:
+            try:
+                self._read(data)
+            except Exception as fault:
+                self._fault("", fault)
+                self.abort()
+
+    def eof_received(self) -> None:
+        """The client has gone: see the top of this file. The transport closes once it is flushed."""
+        self._abandon()
+        self._deadline.after(LINGER)
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as we write."""
+        self._outlet.fill()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        self._outlet.drain()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Nothing goes in or out any more: ends the handler and frees what the connection held."""
+        self._abandon()
+        self._held = False
+        self._queue.clear()
+        self._deadline.cancel()
+        self._outlet.drain()
+        self._reader.free()
+        self._shared.open.discard(self)
+        if not self._shared.open:
+            self._shared.closed.set()
+
+    # What the door calls.
+
+    def retire(self) -> None:
+        """Closes the connection if nothing is in progress, not even a request half sent."""
+        if self._task is None and not self._leaving and self._reader.phase in {BETWEEN, DONE}:
+            self._transport.close()
+
+    def abort(self) -> asyncio.Task[None] | None:
+        """Cuts the connection off; returns the task that the handler's cleaning up may still keep busy."""
+        task = self._task
+        self._abandon()
+        self._transport.abort()
+        return task
+
+    # In.
+
+    def _read(self, data: bytes) -> None:
+        reader, queue, at = self._reader, self._queue, 0
+        try:
+            while at < len(data):
+                at = reader.feed(data, at)
+                if reader.turn is not None:
+                    queue.append(reader.turn)
+                    reader.turn = None
+                if len(queue) > PIPELINE or (reader.intake is not None and self._swamped(reader.intake)):
+                    self._hold(data[at:])
+                    break
+        except RequestError as error:
+            self._refuse(error)
+        if reader.moved:
+            self._set_deadline()
+        if self._task is None and (queue or self._refusal):
+            self._task = self._loop.create_task(self._serve())
+
+    def _swamped(self, intake: Intake) -> bool:
+        if intake.unwanted > DRAIN:
+            self._leave()
+        return intake.buffered > HIGH_WATER
+
+    def _hold(self, rest: bytes) -> None:
+        """Stops reading; a deadline for the client does not run while it is we who wait."""
+        if self._reader.moved:
+            self._set_deadline()
+        self._held = True
+        self._rest = rest
+        self._transport.pause_reading()
+        self._time_left = self._deadline.left
+        self._deadline.lift()
+
+    def _unhold(self) -> None:
+        intake = self._reader.intake
+        if len(self._queue) > PIPELINE or (intake is not None and intake.buffered > LOW_WATER):
+            return
+        rest, self._rest, self._held = self._rest, b"", False
+        if self._time_left != inf:
+            self._deadline.after(self._time_left)
+        self._transport.resume_reading()
+        if rest:
+            self._read(rest)
+
+    def _body_wanted(self) -> None:
+        """The handler asks for more of a body (Intake calls this)."""
+        intake = self._reader.intake
+        if intake is not None and not intake.invited:
+            self._invite(intake)
+        if self._held:
+            self._unhold()
+
+    def _invite(self, intake: Intake) -> None:
+        intake.invited = True
+        self._deadline.after(self._shared.limits.body_timeout)
+        if not intake.buffered:  # RFC 9110 section 10.1.1: needless once the body has begun to arrive
+            self._transport.write(_CONTINUE)
+
+    def _refuse(self, error: RequestError) -> None:
+        """Answers a head that cannot be read, after everything before it; reads nothing more."""
+        words = self._reader.line.split(b" ", 2)
+        self._reader.stop()
+        self._reader.moved = True
+        path = words[1] if len(words) > 1 else b""
+        request = Request(id=next(self._shared.ids), method=printable(words[0], 32), path=printable(path))
+        self._refusal = request, Response.of_error(error, request.id)
+        self._shared.emit(
+            RequestRefused(
+                request_id=request.id,
+                client=self._client,
+                method=request.method,
+                path=request.path,
+                status=error.status,
+                code=error.code,
+                detail=printable(str(error)),
+            )
+        )
+
+    # Deadlines.
+
+    def _set_deadline(self) -> None:
+        """Gives what has just begun its time."""
+        limits, reader = self._shared.limits, self._reader
+        reader.moved = False
+        if reader.phase == HEAD:
+            self._deadline.after(limits.header_timeout)
+        elif reader.intake is not None and reader.intake.invited:
+            self._deadline.after(limits.body_timeout)
+        elif reader.phase == BETWEEN and self._task is None and not self._queue:
+            self._deadline.after(limits.idle_timeout)
+        else:
+            self._deadline.lift()
+
+    def _too_late(self) -> None:
+        reader = self._reader
+        if self._leaving or self._gone:
+            self._transport.abort()
+        elif reader.phase == HEAD:
+            self._refuse(RequestTimeout("the head did not arrive in time"))
+            if self._task is None:
+                self._task = self._loop.create_task(self._serve())
+        elif reader.intake is not None:
+            reader.give_up(RequestTimeout("the body did not arrive in time"))
+            if self._task is None:
+                self._leave()
+        elif self._transport.get_write_buffer_size():
+            self._transport.abort()
+        else:
+            self._transport.close()
+
+    # Out.
+
+    async def _serve(self) -> None:
+        """Answers what is in the queue, in order, until it is empty."""
+        try:
+            while self._queue and not self._leaving:
+                turn = self._queue.popleft()
+                if self._held:
+                    self._unhold()
+                await self._answer(turn)
+            if self._refusal is not None and not self._leaving:
+                request, response = self._refusal
+                self._outlet.write(request, response, keep=False)
+                self._leave()
+            elif self._reader.phase == BETWEEN and not self._leaving:
+                self._deadline.after(self._shared.limits.idle_timeout)
+        except Exception as fault:
+            self._fault("", fault)
+            self._outlet.cut()
+        finally:
+            self._task = None
+
+    async def _answer(self, turn: Turn) -> None:
+        request, intake, keep = turn
+        try:
+            response = await self._shared.handler(request)
+        except Error as error:
+            response = Response.of_error(error, request.id)
+        except asyncio.CancelledError as fault:
+            if self._gone or self._task is None or self._task.cancelling():
+                raise
+            response = self._fault(request.id, fault)  # cancelled from within, with the client still there
+        except Exception as fault:
+            response = self._fault(request.id, fault)
+        keep = keep and not self._shared.retiring
+        body = response.body
+        if not isinstance(body, bytes):
+            keep = await self._stream(turn, response, body, keep=keep)
+        elif not self._gone:
+            keep = keep and (intake is None or self._passable(intake))
+            rest = self._outlet.write(request, response, keep=keep)
+            if rest:
+                await self._outlet.write_rest(rest)
+        if intake is not None:
+            keep = keep and self._passable(intake)
+            self._forget(intake)
+        if self._outlet.full:
+            await self._outlet.room()
+        if self._shared.retiring or not keep:
+            self._leave()
+
+    async def _stream(
+        self, turn: Turn, response: Response, chunks: AsyncIterator[bytes], *, keep: bool
+    ) -> bool:
+        """Sends a body as the handler makes it, and ends its iterator; returns whether to go on."""
+        request, intake, _ = turn
+        try:
+            if self._gone:
+                return False
+            if intake is not None and not intake.invited and response.status < 400:
+                self._invite(intake)  # the iterator may want it, and afterwards it is too late to ask
+            return await self._outlet.stream(request, response, chunks, keep=keep)
+        finally:
+            close = getattr(chunks, "aclose", None)
+            if close is not None:
+                try:
+                    await close()
+                except Exception as fault:
+                    self._fault(request.id, fault)
+
+    def _passable(self, intake: Intake) -> bool:
+        """Whether the next request can be found behind this body, with little to read until there."""
+        if intake.whole:
+            return True
+        return intake.invited and not intake.broken and (self._reader.left or 0) <= DRAIN
+
+    def _forget(self, intake: Intake) -> None:
+        """Whatever is left of a body once its request is answered is read by nobody."""
+        intake.discard(BadRequest("the request has been answered, and its body is gone"))
+        if self._held:
+            self._unhold()
+
+    def _fault(self, request_id: str, fault: BaseException) -> Response:
+        return fault_response(self._shared.emit, request_id, fault)
+
+    # The end.
+
+    def _leave(self) -> None:
+        """Ends our side, then waits a little for the client to end its own (RFC 9112 section 9.6)."""
+        self._leaving = True
+        self._queue.clear()
+        self._reader.stop()
+        self._rest = b""
+        if self._transport.is_closing():
+            return
+        if self._held:
+            self._held = False
+            self._transport.resume_reading()
+        try:
+            self._transport.write_eof()
+        except OSError:  # the client has reset the connection
+            self._transport.abort()
+        unsent = self._transport.get_write_buffer_size()
+        self._deadline.after(self._shared.limits.write_timeout if unsent else LINGER)
+
+    def _abandon(self) -> None:
+        self._gone = True
+        if self._task is not None:
+            self._task.cancel()

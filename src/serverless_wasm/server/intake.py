@@ -1,0 +1,115 @@
+"""One request body on its way from the door that receives it to the handler that reads it.
+
+A door puts bytes in as they arrive; the handler takes them out as an asynchronous iterator.
+It must never end cleanly for a body that did not arrive whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from enum import Enum, auto
+
+from serverless_wasm.errors import Error
+
+HIGH_WATER = 64 * 1024
+"""Buffered bytes beyond which a door stops reading from its client."""
+LOW_WATER = HIGH_WATER // 2
+"""Buffered bytes at which it goes on."""
+
+
+class _State(Enum):
+    ARRIVING = auto()
+    WHOLE = auto()
+    BROKEN = auto()
+    UNWANTED = auto()
+
+
+class Intake:
+    """The iterator inside a `messages.Body`; `on_read` is called whenever the handler asks for bytes.
+
+    `invited` is false while the client waits for 100 Continue before it sends anything.
+    """
+
+    __slots__ = ("_chunks", "_error", "_on_read", "_state", "_waiting", "buffered", "invited", "unwanted")
+
+    def __init__(self, on_read: Callable[[], None], *, invited: bool = True) -> None:
+        self.buffered = 0
+        self.invited = invited
+        self.unwanted = 0
+        self._chunks: deque[bytes] = deque()
+        self._error: Error | None = None
+        self._on_read = on_read
+        self._state = _State.ARRIVING
+        self._waiting: asyncio.Future[None] | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether the last byte has arrived."""
+        return self._state is _State.WHOLE
+
+    @property
+    def broken(self) -> bool:
+        """Whether the body can never arrive whole."""
+        return self._state is _State.BROKEN
+
+    def feed(self, data: bytes) -> None:
+        """Takes bytes of the body in; those that nobody will read are only counted."""
+        if self._state is _State.UNWANTED:
+            self.unwanted += len(data)
+        elif data and self._state is _State.ARRIVING:
+            self._chunks.append(data)
+            self.buffered += len(data)
+            self._wake()
+
+    def end(self) -> None:
+        """The last byte has arrived."""
+        if self._state is not _State.BROKEN:
+            self._state = _State.WHOLE
+            self._wake()
+
+    def fail(self, error: Error) -> None:
+        """The rest will never arrive: the handler gets what did, then the error."""
+        if self._state is not _State.WHOLE:
+            self._error = error
+            self._state = _State.BROKEN
+            self._wake()
+
+    def discard(self, error: Error) -> None:
+        """Nobody may read any more: drops what is buffered, counts what still comes."""
+        self._chunks.clear()
+        self.buffered = 0
+        self._error = error
+        if self._state is _State.ARRIVING:
+            self._state = _State.UNWANTED
+        self._wake()
+
+    def __aiter__(self) -> Intake:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The next bytes, waiting for them; raises what the body was failed or discarded with."""
+        self._on_read()
+        while not self._chunks:
+            if self._error is not None:
+                raise self._error
+            if self._state is _State.WHOLE:
+                raise StopAsyncIteration
+            await self._arrival()
+        chunk = self._chunks.popleft()
+        self.buffered -= len(chunk)
+        return chunk
+
+    async def _arrival(self) -> None:
+        if self._waiting is not None:
+            raise RuntimeError("two tasks read one request body")
+        self._waiting = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiting
+        finally:
+            self._waiting = None
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)

@@ -1,0 +1,151 @@
+"""The way out: responses become bytes for one client, no faster than it reads them.
+
+Responses come in; pieces go to the transport, which never holds many of them.
+It must never let a body that was cut short look whole, nor keep the event loop from other clients.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from socket import SO_LINGER, SOL_SOCKET
+
+from serverless_wasm.errors import Error
+from serverless_wasm.events import Emit
+from serverless_wasm.messages import Request, Response
+from serverless_wasm.server.wire import BODILESS, Heads, fault_response, length
+
+PIECE = 64 * 1024
+"""Bytes given to the transport at once; it asks us to wait at 64 KiB, so it never holds twice as much."""
+_RESET = struct.pack("ii", 1, 0)
+
+
+class Outlet:
+    """Writes to `transport`; a client that leaves it full for `patience` seconds is cut off."""
+
+    __slots__ = ("_emit", "_heads", "_loop", "_patience", "_roomy", "_stall", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, heads: Heads, emit: Emit, patience: float) -> None:
+        self._emit = emit
+        self._heads = heads
+        self._loop = asyncio.get_running_loop()
+        self._patience = patience
+        self._roomy: asyncio.Future[None] | None = None
+        self._stall: asyncio.TimerHandle | None = None
+        self._transport = transport
+
+    @property
+    def full(self) -> bool:
+        """Whether the client is behind."""
+        return self._roomy is not None
+
+    def fill(self) -> None:
+        """The transport holds enough: it is the client's turn (Protocol.pause_writing)."""
+        if self._roomy is None:
+            self._roomy = self._loop.create_future()
+            self._stall = self._loop.call_later(self._patience, self.cut)
+
+    def drain(self) -> None:
+        """The transport takes more (Protocol.resume_writing)."""
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+        if self._roomy is not None:
+            if not self._roomy.done():
+                self._roomy.set_result(None)
+            self._roomy = None
+
+    def cut(self) -> None:
+        """Ends the connection with a reset, which no client takes for the end of a body."""
+        sock = self._transport.get_extra_info("socket")
+        with suppress(OSError):  # the socket is closed already, or of a family without resets
+            sock.setsockopt(SOL_SOCKET, SO_LINGER, _RESET)
+        self._transport.abort()
+
+    async def room(self) -> None:
+        """Waits until the transport takes more; gives the loop one turn in any case."""
+        if self._roomy is not None:
+            await self._roomy
+        else:
+            await asyncio.sleep(0)
+
+    def write(self, request: Request, response: Response, *, keep: bool) -> bytes:
+        """Writes a response whose body is bytes; returns the body if it is too large to go at once.
+
+        A response that HTTP forbids becomes a fault of ours, 500.
+        """
+        try:
+            head = self._heads.write(request, response, length(request, response), keep=keep)
+        except ValueError as fault:
+            response = fault_response(self._emit, request.id, fault)
+            head = self._heads.write(request, response, length(request, response), keep=keep)
+        body = response.body
+        if request.method == "HEAD" or response.status in BODILESS or not isinstance(body, bytes):
+            body = b""
+        if len(body) > PIECE:
+            self._transport.write(head)
+            return body
+        self._transport.write(head + body)
+        return b""
+
+    async def write_rest(self, body: bytes) -> None:
+        """Writes what `write` returned, piece by piece."""
+        for piece in _pieces(body):
+            self._transport.write(piece)
+            await self.room()
+
+    async def stream(
+        self, request: Request, response: Response, chunks: AsyncIterator[bytes], *, keep: bool
+    ) -> bool:
+        """Writes a response whose body is an iterator; returns whether the connection can go on.
+
+        An iterator that fails, or makes another number of bytes than was said, cuts the connection.
+        """
+        bare = request.method == "HEAD" or response.status in BODILESS
+        try:
+            size = length(request, response)
+            chunked = size is None and request.version != "1.0"
+            keep = keep and (bare or chunked or size is not None)
+            head = self._heads.write(request, response, size, keep=keep)
+            pieces = aiter(chunks)
+        except (TypeError, ValueError) as fault:
+            self.write(request, fault_response(self._emit, request.id, fault), keep=False)
+            return False
+        self._transport.write(head)
+        if not bare:
+            try:
+                await self._write_chunks(pieces, size, chunked=chunked)
+            except Exception as fault:
+                if not isinstance(fault, Error):
+                    fault_response(self._emit, request.id, fault)
+                self.cut()
+                return False
+        return keep
+
+    async def _write_chunks(self, chunks: AsyncIterator[bytes], size: int | None, *, chunked: bool) -> None:
+        total = 0
+        async for chunk in chunks:
+            total += len(chunk)
+            if size is not None and total > size:
+                raise ValueError(f"a body of more than the {size} bytes that Content-Length says")
+            for piece in _pieces(chunk):
+                if chunked:
+                    self._transport.writelines((b"%x\r\n" % len(piece), piece, b"\r\n"))
+                else:
+                    self._transport.write(piece)
+                await self.room()
+        if size is not None and total < size:
+            raise ValueError(f"a body of {total} bytes, and Content-Length says {size}")
+        if chunked:
+            self._transport.write(b"0\r\n\r\n")
+
+
+def _pieces(data: bytes) -> Iterator[memoryview | bytes]:
+    if len(data) > PIECE:
+        view = memoryview(data)
+        for start in range(0, len(view), PIECE):
+            yield view[start : start + PIECE]
+    elif data:
+        yield data

@@ -1,0 +1,163 @@
+"""One engine for the process: its settings, its pool, and the ticker of its epochs.
+
+Compiled modules and stores come from here; nothing of HTTP, network or storage is known.
+It must never outlive its ticker, nor be created in a process that will fork.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import wasmtime
+
+from serverless_wasm.errors import EngineError
+from serverless_wasm.limits import KIB, MIB, Limits
+from serverless_wasm.wasm.capi import borrow, check_version, lib
+
+TICK = 0.001
+"""Seconds between two epochs; a slice is `SLICE_TICKS` of them, so between one and two."""
+SLICE_TICKS = 2
+WASM_STACK = 256 * KIB
+FIBER_STACK = 512 * KIB
+"""What lies beyond WASM_STACK is for host functions: Python runs there and touches 8 KiB (measured)."""
+MAPPINGS_PER_SLOT = 7  # five measured for a plain guest; a table and a grown memory may split two more
+MAPPINGS_RESERVED = 4_000  # the interpreter, its libraries, compiled modules
+DEFAULT_SLOTS = 10_000
+MAX_MEMORY = 4 * 1024 * MIB
+_IDLE_TICKS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """What the operator may choose of the engine; `slots` are guests at once in this process."""
+
+    slots: int | None = None
+    table_elements: int = Limits().table_elements
+
+
+def available_slots(wanted: int | None) -> int:
+    """How many guests fit under vm.max_map_count, at most `wanted`; a slot is about five mappings.
+
+    Past the kernel's limit a mapping fails wherever it happens to, so the pool stays below it.
+    """
+    try:
+        mappings = int(Path("/proc/sys/vm/max_map_count").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return wanted or DEFAULT_SLOTS  # macOS has no such limit
+    return max(1, min(wanted or DEFAULT_SLOTS, (mappings - MAPPINGS_RESERVED) // MAPPINGS_PER_SLOT))
+
+
+def _features(config: wasmtime.Config) -> None:
+    """Switches off what guests do not need: each has been on an advisory list (DESIGN 2.6)."""
+    config.wasm_gc = False
+    config.wasm_exceptions = False
+    config.wasm_function_references = False
+    config.wasm_memory64 = False
+    config.wasm_threads = False
+    config.shared_memory = False
+    config.wasm_stack_switching = False
+    config.wasm_relaxed_simd_deterministic = True
+    config.wasm_multi_memory = False
+    config.wasm_wide_arithmetic = False
+    config.strategy = "cranelift"
+
+
+def _pool(config: wasmtime.Config, slots: int, table_elements: int) -> None:
+    pool = lib.wasmtime_pooling_allocation_config_new()
+    lib.wasmtime_pooling_allocation_config_total_core_instances_set(pool, slots)
+    lib.wasmtime_pooling_allocation_config_total_memories_set(pool, slots)
+    lib.wasmtime_pooling_allocation_config_total_tables_set(pool, slots)
+    lib.wasmtime_pooling_allocation_config_total_stacks_set(pool, slots)
+    lib.wasmtime_pooling_allocation_config_max_memory_size_set(pool, MAX_MEMORY)
+    lib.wasmtime_pooling_allocation_config_table_elements_set(pool, table_elements)
+    lib.wasmtime_pooling_allocation_strategy_set(borrow("wasm_config_t *", config), pool)
+    lib.wasmtime_pooling_allocation_config_delete(pool)
+
+
+class Engine:
+    """The compiler and the pool that all guests of a process share.
+
+    Raises EngineError when the library's version or the machine's address space do not fit.
+    """
+
+    def __init__(self, settings: EngineSettings | None = None) -> None:
+        check_version()
+        settings = settings or EngineSettings()
+        self.slots = available_slots(settings.slots)
+        config = wasmtime.Config()
+        config.epoch_interruption = True
+        config.max_wasm_stack = WASM_STACK
+        lib.wasmtime_config_async_stack_size_set(borrow("wasm_config_t *", config), FIBER_STACK)
+        _features(config)
+        _pool(config, self.slots, settings.table_elements)
+        try:
+            self.wheel = wasmtime.Engine(config)
+        except wasmtime.WasmtimeError as error:
+            raise EngineError(f"the engine cannot reserve its pool of {self.slots} slots: {error}") from error
+        self.pointer = borrow("wasm_engine_t *", self.wheel)
+        self.ticker = Ticker(self.pointer)
+
+    def close(self) -> None:
+        """Stops the ticker and frees the engine; modules that are still alive keep what they need."""
+        self.ticker.stop()
+        self.wheel.close()
+
+
+class Ticker:
+    """Advances the engine's epoch every `TICK` seconds while a guest runs; sleeps when none does.
+
+    A thread is needed because a busy guest never gives the event loop back by itself. It needs
+    Python's lock for an instant, which a running guest does not hold.
+    """
+
+    def __init__(self, engine: Any) -> None:
+        self.running = False
+        self.asleep = False
+        self._engine = engine
+        self._stopped = False
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._tick, name="epochs", daemon=True)
+        self._thread.start()
+
+    def enter(self) -> None:
+        """A guest is about to run.
+
+        First `running`, then a look at `asleep`; the thread does the same in mirror image, so one
+        of the two always sees the other and no guest runs without a ticker.
+        """
+        self.running = True
+        if self.asleep:
+            self.asleep = False
+            self._wake.set()
+
+    def leave(self) -> None:
+        """The guest gave control back."""
+        self.running = False
+
+    def stop(self) -> None:
+        """Ends the thread; no epoch advances afterwards."""
+        self._stopped = True
+        self._wake.set()
+        self._thread.join()
+
+    def _tick(self) -> None:
+        idle = 0
+        while not self._stopped:
+            time.sleep(TICK)
+            lib.wasmtime_engine_increment_epoch(self._engine)
+            idle = 0 if self.running else idle + 1
+            if idle > _IDLE_TICKS:
+                idle = 0
+                self._sleep()
+
+    def _sleep(self) -> None:
+        self._wake.clear()
+        self.asleep = True
+        if self.running or self._stopped:
+            self.asleep = False
+            return
+        self._wake.wait()

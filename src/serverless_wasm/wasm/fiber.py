@@ -1,0 +1,179 @@
+"""One guest on a stack of its own: started, suspended, resumed, cancelled, and freed with all it held.
+
+An instance's recipe and the invocation it works for come in; its end or one InvocationError goes out.
+It must never be polled from two tasks, nor touched after `close`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from serverless_wasm.errors import (
+    DeadlineExceeded,
+    GuestTrap,
+    HostLimit,
+    InvocationError,
+    MemoryExceeded,
+    Overloaded,
+    StackExhausted,
+)
+from serverless_wasm.limits import Limits
+from serverless_wasm.text import printable
+from serverless_wasm.wasm.capi import (
+    EXTERN_FUNC,
+    EXTERN_MEMORY,
+    NULL,
+    ffi,
+    lib,
+    message_of,
+    take_text,
+)
+from serverless_wasm.wasm.deadlines import Watch
+from serverless_wasm.wasm.engine import SLICE_TICKS, Engine
+from serverless_wasm.wasm.memory import Window
+
+_HOST_FAILED = b"host function failed"
+
+# wasmtime_trap_code_t; a code that is not here is a plain GuestTrap
+TRAP_ERRORS: dict[int, type[InvocationError]] = {
+    0: StackExhausted,
+    10: DeadlineExceeded,
+    11: DeadlineExceeded,
+}
+
+
+class Fiber:
+    """One instance in a fresh store, for one invocation.
+
+    `owner` is whatever the host functions work for. `deadline` is a time of the event loop's clock.
+    """
+
+    __slots__ = (
+        "_budget", "_error", "_instance", "_kept", "_memory", "_memory_item", "_pre", "_store", "_trap",
+        "answer", "busy", "context", "deadline", "deliver", "failure", "host_calls", "owner", "waiting",
+        "watch",
+    )  # fmt: skip
+
+    def __init__(self, engine: Engine, pre: Any, limits: Limits, owner: Any) -> None:
+        self.owner = owner
+        self.deadline = 0.0
+        self.watch: Watch | None = None
+        self.failure: BaseException | None = None
+        self.waiting: Awaitable[Any] | None = None
+        self.deliver: Callable[[Any], None] | None = None
+        self.answer: Any = None
+        self.host_calls = 0
+        self.busy = 0.0
+        self._budget = limits.host_calls
+        self._memory: Any = None
+        self._pre = pre
+        self._store = lib.wasmtime_store_new(engine.pointer, NULL, NULL)
+        self.context = lib.wasmtime_store_context(self._store)
+        lib.wasmtime_store_limiter(self._store, limits.memory, limits.table_elements, 1, -1, 1)
+        lib.wasmtime_context_epoch_deadline_async_yield_and_update(self.context, SLICE_TICKS)
+        self.renew_slice()
+        self._instance = ffi.new("wasmtime_instance_t *")
+        self._trap = ffi.new("wasm_trap_t **")
+        self._error = ffi.new("wasmtime_error_t **")
+
+    def renew_slice(self) -> None:
+        """Gives the guest a whole slice from now: what it waited for is not its own time."""
+        lib.wasmtime_context_set_epoch_deadline(self.context, SLICE_TICKS)
+
+    def begin_instance(self) -> Any:
+        """The future that makes the instance and runs its `start`."""
+        return lib.wasmtime_instance_pre_instantiate_async(
+            self._pre, self.context, self._instance, self._trap, self._error
+        )
+
+    def begin_call(self, name: bytes, values: tuple[tuple[int, int], ...] = ()) -> Any:
+        """The future of a call to an exported function that returns nothing.
+
+        `values` are pairs of a kind of capi.KIND_OF_TYPE and an integer. Raises GuestTrap when
+        there is no such function.
+        """
+        item = ffi.new("wasmtime_extern_t *")
+        found = lib.wasmtime_instance_export_get(self.context, self._instance, name, len(name), item)
+        if not found or item.kind != EXTERN_FUNC:
+            raise GuestTrap(f"no exported function {printable(name)}")
+        arguments = ffi.new("wasmtime_val_t[]", [(kind, {"i64": value}) for kind, value in values])
+        self._kept = (item, arguments)  # the future reads both until it is deleted
+        function = ffi.addressof(item.of, "func")
+        return lib.wasmtime_func_call_async(
+            self.context, function, arguments, len(values), NULL, 0, self._trap, self._error
+        )
+
+    def window(self, caller: Any, start: int, size: int) -> Window:
+        """A checked window of the guest's memory, from the signed values that the guest passed.
+
+        `caller` is needed the first time: in `start` there is no instance yet to ask.
+        Raises GuestTrap when the memory is missing or the window is not inside it.
+        """
+        if self._memory is None:
+            self._memory = self._find_memory(caller)
+        return Window((self.context, self._memory), start & 0xFFFF_FFFF, size & 0xFFFF_FFFF_FFFF_FFFF)
+
+    def _find_memory(self, caller: Any) -> Any:
+        self._memory_item = ffi.new("wasmtime_extern_t *")
+        found = lib.wasmtime_caller_export_get(caller, b"memory", 6, self._memory_item)
+        if not found or self._memory_item.kind != EXTERN_MEMORY:
+            raise GuestTrap("the module exports no memory")
+        return ffi.addressof(self._memory_item.of, "memory")
+
+    def memory_size(self) -> int:
+        """Bytes of linear memory now, which is its peak: a memory never shrinks. 0 when never looked at."""
+        if self._memory is None:
+            return 0
+        return int(lib.wasmtime_memory_data_size(self.context, self._memory))
+
+    def charge(self) -> None:
+        """Counts one host call; raises HostLimit when the budget is spent."""
+        self.host_calls += 1
+        if self.host_calls > self._budget:
+            raise HostLimit(f"host_calls: more than {self._budget}")
+
+    def fail(self, failure: BaseException) -> Any:
+        """Records why a host function ends the guest, and makes the trap that does so."""
+        if self.failure is None:
+            self.failure = failure
+        return lib.wasmtime_trap_new(_HOST_FAILED, len(_HOST_FAILED))
+
+    def finish(self) -> None:
+        """Raises the InvocationError of a call that is over, if it ended badly."""
+        trap, error = self._trap[0], self._error[0]
+        self._trap[0], self._error[0] = NULL, NULL
+        text = _trap_of(trap) if trap != NULL else None
+        words = message_of(error) if error != NULL else None
+        if self.failure is not None:
+            raise self.failure
+        if text is not None:
+            raise text
+        if words is not None:
+            raise _refusal(words)
+
+    def close(self) -> None:
+        """Frees the instance, its memory and its stack."""
+        lib.wasmtime_store_delete(self._store)
+        self._memory = None
+
+
+def _trap_of(trap: Any) -> InvocationError:
+    """Takes a trap's code and first line, and frees it."""
+    code, text = ffi.new("uint8_t *"), ffi.new("wasm_byte_vec_t *")
+    known = lib.wasmtime_trap_code(trap, code)
+    lib.wasm_trap_message(trap, text)
+    lib.wasm_trap_delete(trap)
+    kind = TRAP_ERRORS.get(code[0], GuestTrap) if known else GuestTrap
+    return kind(printable(_reason(take_text(text))))
+
+
+def _reason(message: str) -> str:
+    """The cause alone: the engine puts it last, after the backtrace's addresses."""
+    _, _, cause = message.rpartition("wasm trap: ")
+    return (cause or message).strip("\0\n ")  # the C interface ends it with a NUL
+
+
+def _refusal(message: str) -> InvocationError:
+    """What an instantiation that failed without a trap means: over a limit, or no room in the pool."""
+    return (MemoryExceeded if "exceeds" in message else Overloaded)(printable(message))

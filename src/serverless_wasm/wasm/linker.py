@@ -1,0 +1,247 @@
+"""Host functions made callable by guests: one wrapper around every one of them.
+
+A table of host functions comes in; linked modules, ready to be instantiated, go out.
+An exception must never leave a host function except through the fiber's own failure record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from serverless_wasm.errors import CapabilityError, EngineError, LinkError
+from serverless_wasm.text import printable
+from serverless_wasm.wasm.capi import KIND_OF_TYPE, NULL, ffi, lib, message_of
+from serverless_wasm.wasm.engine import Engine
+from serverless_wasm.wasm.fiber import Fiber
+from serverless_wasm.wasm.memory import Window
+from serverless_wasm.wasm.modules import FunctionType, Import, Module
+from serverless_wasm.wasm.scheduler import Scheduler
+
+
+class Kind(Enum):
+    """How a host function sees an argument; the value is what the guest passes for it."""
+
+    U32 = ("i32",)
+    """A number, unsigned."""
+    U64 = ("i64",)
+    """A number, unsigned."""
+    WINDOW = ("i32", "i64")
+    """A pointer and a size, as a checked Window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a host function that waited answers: a number, and other bytes than that number counts."""
+
+    value: int
+    into: Window
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HostFunction:
+    """One import that the host offers; `call` takes the fiber's owner, then the arguments.
+
+    With `waits`, `call` returns an awaitable and the guest is suspended until that is over. Its answer is
+    a number; or bytes, which go to the function's last window, and their count to the guest; or a Reply.
+    Windows are read before `call` returns, for afterwards the engine owns the store.
+    A CapabilityError becomes its `abi_code`; any other exception ends the guest.
+    """
+
+    name: str
+    params: tuple[Kind, ...]
+    result: str | None
+    call: Callable[..., Any]
+    waits: bool = False
+
+    @property
+    def type(self) -> FunctionType:
+        """The core type that a guest must import it with."""
+        core = tuple(name for kind in self.params for name in kind.value)
+        return FunctionType(core, (self.result,) if self.result else ())
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedModule:
+    """A module with its imports resolved; instances of it cost microseconds."""
+
+    module: Module
+    pointer: Any
+    linker: Linker  # keeps the callbacks alive
+
+    def close(self) -> None:
+        """Frees the recipe; instances that are alive keep what they need."""
+        lib.wasmtime_instance_pre_delete(self.pointer)
+
+
+class Linker:
+    """Offers a table of host functions, as imports of one module name, to any number of modules.
+
+    Must be kept as long as a guest may call one of them.
+    """
+
+    def __init__(self, engine: Engine, scheduler: Scheduler, namespace: str) -> None:
+        self._scheduler = scheduler
+        self._namespace = namespace
+        self._functions: dict[str, HostFunction] = {}
+        self._pointer = ffi.gc(lib.wasmtime_linker_new(engine.pointer), lib.wasmtime_linker_delete)
+        self._ready = ffi.callback("bool(void *)", self._is_ready, error=True)
+        self._callbacks: list[Any] = []
+
+    def define(self, function: HostFunction) -> None:
+        """Adds one host function."""
+        self._functions[function.name] = function
+        if function.waits:
+            callback = ffi.callback("wasmtime_func_async_callback_t", self._waiting(function))
+            define = lib.wasmtime_linker_define_async_func
+        else:
+            callback = ffi.callback("wasmtime_func_unchecked_callback_t", self._immediate(function))
+            define = lib.wasmtime_linker_define_func_unchecked
+        self._callbacks.append(callback)
+        namespace, name, kind = (
+            self._namespace.encode(),
+            function.name.encode(),
+            _function_type(function.type),
+        )
+        error = define(self._pointer, namespace, len(namespace), name, len(name), kind, callback, NULL, NULL)
+        lib.wasm_functype_delete(kind)
+        if error != NULL:
+            raise EngineError(message_of(error))
+
+    def missing(self, module: Module) -> tuple[str, ...]:
+        """A sentence for each import of the module that is not offered, or offered with another type."""
+        return tuple(filter(None, map(self._missing, module.imports)))
+
+    def _missing(self, wanted: Import) -> str | None:
+        if wanted.is_memory:
+            return None
+        offered = self._functions.get(wanted.name) if wanted.module == self._namespace else None
+        if offered is None:
+            return f"{wanted} is not offered"
+        if wanted.type != offered.type:
+            return f"{wanted} must be imported as {offered.type}"
+        return None
+
+    def link(self, module: Module) -> LinkedModule:
+        """Resolves the module's imports; raises LinkError that names every one that does not fit."""
+        missing = self.missing(module)
+        if missing:
+            raise LinkError("imports do not fit: " + "; ".join(missing))
+        pre = ffi.new("wasmtime_instance_pre_t **")
+        error = lib.wasmtime_linker_instantiate_pre(self._pointer, module.pointer, pre)
+        if error != NULL:
+            raise LinkError(printable(message_of(error)))
+        return LinkedModule(module, pre[0], self)
+
+    def _immediate(self, function: HostFunction) -> Callable[..., Any]:
+        """The C callback of a function that answers at once."""
+        scheduler, call, result = self._scheduler, function.call, function.result
+        arguments, core = _arguments(function), function.type.params
+
+        def callback(_env: Any, caller: Any, values: Any, _count: int) -> Any:
+            fiber: Any = scheduler.current
+            try:
+                fiber.charge()
+                numbers = [getattr(values[at], kind) for at, kind in enumerate(core)]
+                value = call(fiber.owner, *arguments(fiber, caller, numbers))
+            except CapabilityError as refusal:
+                value = refusal.abi_code
+            except BaseException as failure:
+                return fiber.fail(failure)
+            if result:
+                setattr(values[0], result, value)
+            return NULL
+
+        return callback
+
+    def _waiting(self, function: HostFunction) -> Callable[..., None]:
+        """The C callback of a function that suspends the guest until its coroutine has ended."""
+        scheduler, call, result = self._scheduler, function.call, function.result
+        arguments, core, ready = _arguments(function), function.type.params, self._ready
+
+        def callback(
+            _env: Any, caller: Any, values: Any, _n: int, results: Any, _m: int, trap: Any, continuation: Any
+        ) -> None:
+            continuation.callback = ready  # first: the engine panics without one
+            fiber: Any = scheduler.current
+            try:
+                fiber.charge()
+                numbers = [getattr(values[at].of, kind) for at, kind in enumerate(core)]
+                given = arguments(fiber, caller, numbers)
+                fiber.waiting = call(fiber.owner, *given)
+                fiber.deliver = _delivery(results, result, given)
+            except BaseException as failure:
+                trap[0] = fiber.fail(failure)
+                fiber.deliver = None
+
+        return callback
+
+    def _is_ready(self, _env: Any) -> bool:
+        """The engine's question, at each poll, whether the host function has ended."""
+        fiber: Any = self._scheduler.current
+        if fiber.waiting is not None:
+            return False
+        fiber.renew_slice()
+        deliver, fiber.deliver = fiber.deliver, None
+        if deliver is not None:
+            deliver(fiber)
+        return True
+
+
+def _delivery(results: Any, result: str | None, given: list[Any]) -> Callable[[Fiber], None]:
+    """Hands an answer to the guest, inside the poll that resumes it, as the C interface demands."""
+
+    def deliver(fiber: Fiber) -> None:
+        try:
+            value = _settle(fiber.answer, given)
+            if result:
+                results[0].kind = KIND_OF_TYPE[result]
+                setattr(results[0].of, result, value)
+        except BaseException as failure:
+            fiber.failure = failure
+
+    return deliver
+
+
+def _settle(answer: Any, given: list[Any]) -> Any:
+    """Writes what an answer has for the guest's memory, and returns its number."""
+    if isinstance(answer, bytes):
+        return given[-1].write(answer)
+    if isinstance(answer, CapabilityError):
+        return answer.abi_code
+    if isinstance(answer, Reply):
+        answer.into.write(answer.data)
+        return answer.value
+    return answer
+
+
+def _arguments(function: HostFunction) -> Callable[[Fiber, Any, list[int]], list[Any]]:
+    """How to turn the guest's signed numbers into the host function's arguments."""
+    plan: list[tuple[Kind, int]] = []
+    at = 0
+    for kind in function.params:
+        plan.append((kind, at))
+        at += len(kind.value)
+
+    def arguments(fiber: Fiber, caller: Any, numbers: list[int]) -> list[Any]:
+        return [
+            fiber.window(caller, numbers[at], numbers[at + 1])
+            if kind is Kind.WINDOW
+            else numbers[at] & (0xFFFF_FFFF if kind is Kind.U32 else 0xFFFF_FFFF_FFFF_FFFF)
+            for kind, at in plan
+        ]
+
+    return arguments
+
+
+def _function_type(wanted: FunctionType) -> Any:
+    vectors = []
+    for names in (wanted.params, wanted.results):
+        vector = ffi.new("wasm_valtype_vec_t *")
+        items = [lib.wasm_valtype_new(KIND_OF_TYPE[name]) for name in names]
+        lib.wasm_valtype_vec_new(vector, len(items), ffi.new("wasm_valtype_t *[]", items))
+        vectors.append(vector)
+    return lib.wasm_functype_new(*vectors)

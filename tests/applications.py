@@ -1,0 +1,85 @@
+"""One application over inline WAT, as a deployment would make it, for tests of what guests see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sandbox import Sandbox, wat
+from serverless_wasm.abi import Abis
+from serverless_wasm.abi.base import Grants, Invocation
+from serverless_wasm.application import Application, Program
+from serverless_wasm.events import Event, InvocationFinished
+from serverless_wasm.limits import Limits
+from serverless_wasm.messages import Request, Response
+from serverless_wasm.net.policy import Policy
+from serverless_wasm.net.tcp import Network
+
+HELLO = """(module (import "env" "response_set_body" (func $body (param i32 i64)))
+  (memory (export "memory") 1) (data (i32.const 0) "hello")
+  (func (export "handle") (call $body (i32.const 0) (i64.const 5))))"""
+
+
+class Host:
+    """Runs applications in a sandbox and keeps every event they caused."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.abis = Abis(sandbox.scheduler)
+        self.network = Network()
+        self.events: list[Event] = []
+
+    def application(
+        self,
+        module: str | bytes,
+        *,
+        env: Mapping[str, str] | None = None,
+        allowed: tuple[str, ...] = (),
+        limits: Limits | None = None,
+        function: str = "handle",
+    ) -> Application:
+        """An application of a module given as WAT or as bytes."""
+        env, limits = env or {}, limits or Limits()
+        compiled = self.sandbox.compiler.compile(wat(module) if isinstance(module, str) else module)
+        abi = self.abis.detect(compiled)
+        program = Program(abi=abi, linked=abi.link(compiled, function, limits))
+        grants = self.grants(env, limits, function, allowed)
+        return Application(program, grants, self.sandbox.scheduler)
+
+    def grants(
+        self, env: Mapping[str, str], limits: Limits, function: str = "handle", allowed: tuple[str, ...] = ()
+    ) -> Grants:
+        """What the application may use."""
+        return Grants(
+            application="app",
+            function=function,
+            limits=limits,
+            variables={key.encode(): value.encode() for key, value in env.items()},
+            policy=Policy.for_application(allowed, env.values()),
+            network=self.network,
+            emit=self.events.append,
+        )
+
+    def invocation(self, request: Request, env: Mapping[str, str], limits: Limits) -> Invocation:
+        """An invocation for tests that drive a fiber themselves."""
+        return Invocation(request, self.grants(env, limits))
+
+    @property
+    def finished(self) -> list[InvocationFinished]:
+        """The invocation records so far."""
+        return [event for event in self.events if isinstance(event, InvocationFinished)]
+
+    def close(self) -> None:
+        """Ends the resolver's threads."""
+        self.network.close()
+
+
+def request(**fields: Any) -> Request:
+    """A GET of `/` but for what is given."""
+    return Request(**{"id": "r-1", "method": "GET", "path": "/", **fields})
+
+
+def body_of(response: Response) -> bytes:
+    """The body of a response that is not streamed."""
+    assert isinstance(response.body, bytes)
+    return response.body

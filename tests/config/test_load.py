@@ -1,0 +1,304 @@
+"""Loading: a right file becomes a Configuration, a wrong one every problem that it has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serverless_wasm.config.explain import MAX_PROBLEMS
+from serverless_wasm.config.load import load
+from serverless_wasm.config.schema import TABLES
+from serverless_wasm.errors import ConfigError, Problem
+from serverless_wasm.limits import MIB, DoorLimits, Limits
+
+SEED = """\
+listen_address = "127.0.0.1:8080"
+
+[[applications]]
+file_path = "./samples/testfunc.wasm"
+method = "GET"
+url_path = "/hello"
+function = "hello"
+
+[[applications]]
+file_path = "./samples/testbackend.wasm"
+method = "GET"
+url_path = "/backend"
+function = "handle"
+env = { "/env/backend" = "127.0.0.1:8181" }
+"""
+
+WHOLE = """\
+listen_address = "[::1]:0"
+
+[[applications]]
+file_path = "/srv/hello.wasm"
+method = ["get", "POST"]
+url_path = "/hello/:name"
+function = "hello"
+host = "Www.Example.com"
+env = { greeting = "Bonjour" }
+name = "greeter"
+allowed_outbound_hosts = ["tcp://127.0.0.1:6379"]
+limits = { memory = "32MiB", concurrency = 7 }
+abi = "env"
+
+[[applications]]
+file_path = "hello.wasm"
+url_path = "/..."
+[applications.limits]
+timeout = "250ms"
+
+[limits]
+timeout = "5s"
+memory = 1048576
+
+[server]
+header_timeout = 3
+target = "4KiB"
+slots = 12
+drain = "1m"
+"""
+
+
+def file(folder: Path, text: str) -> Path:
+    path = folder / "config.toml"
+    path.write_text(text)
+    return path
+
+
+def problems_of(folder: Path, text: str) -> tuple[Problem, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load(file(folder, text))
+    problems = caught.value.problems
+    assert problems == tuple(sorted(problems, key=lambda problem: problem.line))
+    assert all(
+        problem.line > 0 and problem.key and problem.found and problem.expected for problem in problems
+    )
+    return problems
+
+
+def test_the_seeds_file(tmp_path: Path) -> None:
+    """The configuration of 2018 means what it meant."""
+    configuration = load(file(tmp_path, SEED))
+    assert (configuration.listen_host, configuration.listen_port) == ("127.0.0.1", 8080)
+    assert (configuration.door, configuration.slots, configuration.drain) == (DoorLimits(), None, 10.0)
+    hello, backend = configuration.applications
+    assert (hello.name, backend.name) == ("testfunc-hello", "testbackend")
+    assert hello.file_path == tmp_path / "samples" / "testfunc.wasm"
+    assert (hello.methods, hello.url_path, hello.function) == (("GET",), "/hello", "hello")
+    assert (hello.host, hello.abi, hello.allowed_outbound_hosts) == (None, None, ())
+    assert hello.env == {}
+    assert backend.env == {"/env/backend": "127.0.0.1:8181"}
+    assert (hello.line, backend.line) == (3, 9)
+    assert hello.limits == Limits()
+
+
+def test_every_key(tmp_path: Path) -> None:
+    """Every key arrives, and an application's limits come before those of the file."""
+    path = file(tmp_path, WHOLE)
+    configuration = load(path)
+    assert configuration.path == path
+    assert (configuration.listen_host, configuration.listen_port) == ("::1", 0)
+    assert (configuration.slots, configuration.drain) == (12, 60.0)
+    assert configuration.door == DoorLimits(header_timeout=3.0, target=4096)
+    greeter, other = configuration.applications
+    assert greeter.name == "greeter"
+    assert greeter.file_path == Path("/srv/hello.wasm")
+    assert (greeter.methods, greeter.host, greeter.abi) == (("GET", "POST"), "www.example.com", "env")
+    assert greeter.allowed_outbound_hosts == ("tcp://127.0.0.1:6379",)
+    assert greeter.limits == Limits(memory=32 * MIB, concurrency=7, timeout=5.0)
+    assert other.limits == Limits(memory=1 * MIB, timeout=0.25)
+    assert (other.methods, other.name, other.function) == ((), "hello", "handle")
+
+
+def test_env_is_not_in_the_repr(tmp_path: Path) -> None:
+    """A configuration may be printed: the values of env are not in it."""
+    assert "8181" not in repr(load(file(tmp_path, SEED)))
+
+
+def test_relative_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Modules are beside the file, or where the service runs, or reported as beside the file."""
+    monkeypatch.chdir(tmp_path)
+    samples = tmp_path / "samples"
+    samples.mkdir()
+    path = file(samples, SEED)
+    place = "testfunc.wasm"
+    assert load(path).applications[0].file_path == samples / "samples" / place
+    (samples / place).touch()
+    assert load(path).applications[0].file_path == samples / place
+    assert load(Path("samples/config.toml")).applications[0].file_path == samples / place
+    (samples / "samples").mkdir()
+    (samples / "samples" / place).touch()
+    assert load(path).applications[0].file_path == samples / "samples" / place
+
+
+def test_paths_that_cannot_be_looked_at(tmp_path: Path) -> None:
+    """A module's path that the system refuses is the deployment's problem, not the file's."""
+    text = SEED.replace("./samples/testfunc.wasm", "x" * 300).replace("./samples", "config.toml")
+    assert load(file(tmp_path, text)).applications[0].file_path == tmp_path / ("x" * 300)
+
+
+def test_every_problem_at_once(tmp_path: Path) -> None:
+    """Mistakes of all kinds are reported together, each on its line, in the order of the file."""
+    text = """\
+listen_adress = "127.0.0.1:80"
+[[applications]]
+url_path = "/a"
+method = "GE T"
+name = "a"
+[[applications]]
+file_path = "x.wasm"
+url_path = "hello"
+name = "a"
+limits = { memory = "lots",
+timeot = 1 }
+[[applications]]
+file_path = "x.wasm"
+url_path = "/b/:x"
+env = { a = 1 }
+timeout = "1s"
+[[applications]]
+file_path = "x.wasm"
+url_path = "/b/:y"
+allowed_outbound_hosts = [
+  "tcp://a:1",
+  "a:1",
+]
+[server]
+slots = 0
+memory = 1
+""".replace(",\ntimeot", ", timeot")
+    found = [(problem.line, problem.key) for problem in problems_of(tmp_path, text)]
+    assert found == [
+        (1, "listen_adress"),
+        (2, "applications[0].file_path"),
+        (4, "applications[0].method"),
+        (8, "applications[1].url_path"),
+        (9, "applications[1].name"),
+        (10, "applications[1].limits.memory"),
+        (10, "applications[1].limits.timeot"),
+        (14, "applications[2].env.a"),
+        (15, "applications[2].timeout"),
+        (18, "applications[3].url_path"),
+        (21, "applications[3].allowed_outbound_hosts[1]"),
+        (24, "server.slots"),
+        (25, "server.memory"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "expected"),
+    [
+        ("", "applications", "at least one [[applications]] table"),
+        ("applications = []", "applications", "at least one [[applications]] table"),
+        ("[applications]\nurl_path = 1", "applications", "in two pairs of brackets"),
+        ("[[application]]", "application", 'did you mean "applications"?'),
+        ("[limits]\ntimeot = 1", "limits.timeot", 'did you mean "timeout"?'),
+        ("[limits]\nzzz = 1", "limits.zzz", "one of memory, table_elements, timeout"),
+        ("[limits]\nslots = 1", "limits.slots", "the key slots in the table server"),
+        ("memory = 1", "memory", "the key memory in the table limits"),
+        ('["\\u001b[2J"]', '"\\u001b[2J"', "one of listen_address"),
+    ],
+)
+def test_what_to_write(tmp_path: Path, text: str, key: str, expected: str) -> None:
+    """A key that is missing, misspelt or in the wrong place leads to the right one."""
+    problems = {problem.key: problem for problem in problems_of(tmp_path, text)}
+    assert expected in problems[key].expected
+
+
+def test_secrets_are_not_shown(tmp_path: Path) -> None:
+    """No value of env, no user info and no table's contents are in a problem."""
+    text = SEED.replace('{ "/env/backend" = "127.0.0.1:8181" }', '["hunter2"]')
+    text += 'allowed_outbound_hosts = ["redis://u:hunter2@h/x@y:1"]\nenvs = { TOKEN = "hunter2" }\n'
+    text += 'limits = [{ x = "hunter2" }]\ntoken = "hunter2"\n'
+    text += '[[applications]]\nurl_path = "hunter/2"\nenv = "hunter2"\n[[applications]]\nenv.a = ["hunter2"]'
+    problems = problems_of(tmp_path, text)
+    assert "hunter2" not in "".join(map(str, problems))
+    assert '"hunter/2"' in {problem.found for problem in problems}
+    table = '[applications]\nenv = { a = "hunter2" }'
+    assert "hunter2" not in "".join(map(str, problems_of(tmp_path, table)))
+
+
+def test_thousands_of_problems(tmp_path: Path) -> None:
+    """A file with more mistakes than anybody reads is refused all the same, and soon."""
+    problems = problems_of(tmp_path, SEED + "".join(f"timeou{i} = 1\n" for i in range(20_000)))
+    assert len(problems) == MAX_PROBLEMS + 1
+    assert problems[-1].found == "more mistakes"
+
+
+def test_long_names_and_values(tmp_path: Path) -> None:
+    """What is found is one short line, whatever the file holds."""
+    text = f'{"k" * 5000} = 1\nlisten_address = "{"v" * 5000}\\n\\u001b\\u202e"\n' + SEED.split("\n", 1)[1]
+    for problem in problems_of(tmp_path, text):
+        assert len(str(problem).replace(str(tmp_path), "")) < 400
+        assert str(problem).isprintable()
+
+
+def test_ten_thousand_applications(tmp_path: Path) -> None:
+    """A large file loads, and made names do not run into each other."""
+    entry = '[[applications]]\nfile_path="a.wasm"\nurl_path="/{}"\n'
+    configuration = load(file(tmp_path, "".join(entry.format(i) for i in range(10_000))))
+    assert len({application.name for application in configuration.applications}) == 10_000
+    assert configuration.applications[-1].line == 29_998
+
+
+BAD_VALUES = (
+    '""', '"\\u0000"', '" "', "-1", "1e400", "nan", "true", "[]", "[[]]", "{}", "{ a = 1 }", "[1, true]",
+    "1979-05-27", "07:32:00", "0x" + "f" * 4000, '"' + "é" * 5000 + '"', '"\\u202e"', '["", ""]',
+)  # fmt: skip
+FITTING = {
+    "env": {"{}"},
+    "limits": {"{}"},
+    "server": {"{}"},
+    "allowed_outbound_hosts": {"[]"},
+    "function": {'" "', '"\\u202e"'},
+    "file_path": {'" "', '"\\u202e"'},
+}
+"""What a key of the matrix rightly takes."""
+HEADERS = {
+    (): "",
+    ("limits",): "[limits]",
+    ("server",): "[server]",
+    ("applications",): "[[applications]]",
+    ("applications", "limits"): "[[applications]]\n[applications.limits]",
+}
+
+
+@pytest.mark.parametrize(
+    ("place", "key"), [(place, key) for place in TABLES for key in TABLES[place].model_fields]
+)
+def test_matrix(tmp_path: Path, place: tuple[str, ...], key: str) -> None:
+    """Each key with each bad value is a problem on its line that says what to write."""
+    for value in BAD_VALUES:
+        if value not in FITTING.get(key, ()):
+            text = f"{HEADERS[place]}\n\n{key} = {value}\n"
+            found = [(problem.line, key in problem.key) for problem in problems_of(tmp_path, text)]
+            assert (text.count("\n"), True) in found, value
+
+
+_ANYTHING: st.SearchStrategy[Any] = st.recursive(
+    st.sampled_from(BAD_VALUES[:-3]) | st.sampled_from(['"GET"', '"/a"', '"1s"', '"1MiB"', "1"]),
+    lambda inner: st.lists(inner, max_size=2).map(lambda items: f"[{', '.join(items)}]"),
+    max_leaves=4,
+)
+_ENTRIES = st.dictionaries(
+    st.sampled_from([key for table in TABLES.values() for key in table.model_fields]), _ANYTHING
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from([*HEADERS.values()][3:]), _ENTRIES), max_size=4))
+def test_anything(tmp_path_factory: pytest.TempPathFactory, tables: list[tuple[str, dict[str, str]]]) -> None:
+    """Any keys with any values give a Configuration or a ConfigError, nothing else."""
+    lines = [line for header, entries in tables for line in (header, *map(" = ".join, entries.items()))]
+    problems: tuple[Problem, ...] = ()
+    try:
+        load(file(tmp_path_factory.getbasetemp(), "\n".join(lines)))
+    except ConfigError as error:
+        problems = error.problems
+    last = "\n".join(lines).count("\n") + 1
+    assert all(problem.line in range(1, last + 1) for problem in problems)

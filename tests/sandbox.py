@@ -1,0 +1,71 @@
+"""A small engine room for tests: inline WAT in, what the guest did out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import wasmtime
+
+from serverless_wasm.limits import Limits
+from serverless_wasm.wasm.engine import Engine, EngineSettings
+from serverless_wasm.wasm.fiber import Fiber
+from serverless_wasm.wasm.linker import HostFunction, LinkedModule, Linker
+from serverless_wasm.wasm.modules import Compiler
+from serverless_wasm.wasm.scheduler import Scheduler
+
+I32, I64 = 0, 1
+
+
+def wat(text: str) -> bytes:
+    """WebAssembly text as bytes."""
+    return bytes(wasmtime.wat2wasm(text))
+
+
+class Sandbox:
+    """An engine with `slots`, and modules linked against a table of host functions."""
+
+    def __init__(self, slots: int = 64) -> None:
+        self.engine = Engine(EngineSettings(slots=slots))
+        self.scheduler = Scheduler(self.engine)
+        self.compiler = Compiler(self.engine)
+
+    def linker(self, functions: Iterable[HostFunction]) -> Linker:
+        """Offers the functions as imports of `env`."""
+        linker = Linker(self.engine, self.scheduler, "env")
+        for function in functions:
+            linker.define(function)
+        return linker
+
+    def link(self, text: str, *functions: HostFunction) -> LinkedModule:
+        """A linked module of inline WAT."""
+        return self.linker(functions).link(self.compiler.compile(wat(text)))
+
+    def fiber(self, linked: LinkedModule, owner: Any = None, limits: Limits | None = None) -> Fiber:
+        """A fiber whose deadline is the limits' timeout from now; the test closes it."""
+        limits = limits or Limits()
+        fiber = Fiber(self.engine, linked.pointer, limits, owner)
+        fiber.deadline = asyncio.get_running_loop().time() + limits.timeout
+        return fiber
+
+    async def run(
+        self,
+        linked: LinkedModule,
+        function: bytes = b"handle",
+        *,
+        owner: Any = None,
+        limits: Limits | None = None,
+    ) -> Fiber:
+        """Instantiates and calls; returns the closed fiber for what it counted, or raises its end."""
+        fiber = self.fiber(linked, owner, limits)
+        try:
+            await self.scheduler.run(fiber, fiber.begin_instance())
+            await self.scheduler.run(fiber, fiber.begin_call(function))
+            return fiber
+        finally:
+            self.scheduler.end(fiber)
+
+    def close(self) -> None:
+        """Stops the engine."""
+        self.engine.close()

@@ -1,0 +1,53 @@
+"""The engine's pool and the ticker of its epochs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from sandbox import Sandbox
+from serverless_wasm.errors import DeadlineExceeded
+from serverless_wasm.limits import Limits
+from serverless_wasm.wasm.engine import (
+    MAPPINGS_PER_SLOT,
+    MAPPINGS_RESERVED,
+    Engine,
+    EngineSettings,
+    available_slots,
+)
+
+SPIN = '(module (func (export "handle") (loop (br 0))))'
+
+
+def test_slots_stay_below_the_kernels_mappings() -> None:
+    """However many are wanted, the pool's mappings and the process's own fit."""
+    mappings = int(Path("/proc/sys/vm/max_map_count").read_text())
+
+    assert available_slots(10) == 10
+    assert MAPPINGS_PER_SLOT * available_slots(10**9) + MAPPINGS_RESERVED <= mappings
+
+
+def test_ticker_sleeps_and_wakes(sandbox: Sandbox) -> None:
+    """After a rest without guests the ticker sleeps; a busy guest is still ended at its deadline."""
+    linked = sandbox.link(SPIN)
+    ticker = sandbox.engine.ticker
+
+    for _ in range(2):
+        rested = threading.Event()
+        while not ticker.asleep:
+            rested.wait(0.01)
+        with pytest.raises(DeadlineExceeded):
+            asyncio.run(sandbox.run(linked, limits=Limits(timeout=0.02)))
+
+
+def test_closed_engine_leaves_no_thread() -> None:
+    """Several engines one after the other, each with its ticker."""
+    before = threading.active_count()
+
+    for _ in range(3):
+        Engine(EngineSettings(slots=4)).close()
+
+    assert before == threading.active_count()

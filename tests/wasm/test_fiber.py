@@ -1,0 +1,186 @@
+"""A guest from its start to each of its ends."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import wasmtime
+
+from sandbox import Sandbox
+from serverless_wasm.errors import (
+    DeadlineExceeded,
+    GuestTrap,
+    HostLimit,
+    InvocationError,
+    MemoryExceeded,
+    StackExhausted,
+)
+from serverless_wasm.limits import MIB, Limits
+from serverless_wasm.wasm.fiber import TRAP_ERRORS
+from serverless_wasm.wasm.linker import HostFunction, Kind
+
+TOUCH = HostFunction("touch", (Kind.WINDOW,), None, lambda _owner, _window: None)
+ENDINGS = {
+    "unreachable": ("unreachable", GuestTrap, "unreachable"),
+    "division": ("(drop (i32.div_u (i32.const 1) (i32.const 0)))", GuestTrap, "divide by zero"),
+    "load out of bounds": ("(drop (i32.load (i32.const -1)))", GuestTrap, "out of bounds memory access"),
+    "endless recursion": ("(call $handle)", StackExhausted, "call stack exhausted"),
+    "endless loop": ("(loop (br 0))", DeadlineExceeded, "busy at the deadline"),
+    "window out of bounds": ("(call $touch (i32.const 65536) (i64.const 1))", GuestTrap, "memory_bounds"),
+    "window of 2^64-1": ("(call $touch (i32.const 1) (i64.const -1))", GuestTrap, "memory_bounds"),
+    "too many host calls": (
+        "(loop (call $touch (i32.const 0) (i64.const 0)) (br 0))",
+        HostLimit,
+        "host_calls: more than 1000",
+    ),
+}
+
+
+def module(body: str) -> str:
+    return f"""(module (import "env" "touch" (func $touch (param i32 i64))) (memory (export "memory") 1)
+      (func $handle (export "handle") {body}))"""
+
+
+@pytest.mark.parametrize(("body", "error", "text"), ENDINGS.values(), ids=ENDINGS)
+def test_each_bad_end_is_one_error(
+    sandbox: Sandbox, body: str, error: type[InvocationError], text: str
+) -> None:
+    """A guest's end has its own error with a printable reason, and the next guest runs."""
+    linked = sandbox.link(module(body), TOUCH)
+    limits = Limits(timeout=0.1, host_calls=1000)
+
+    with pytest.raises(error, match=text) as caught:
+        asyncio.run(sandbox.run(linked, limits=limits))
+
+    assert str(caught.value).isprintable()
+    asyncio.run(sandbox.run(sandbox.link(module(""), TOUCH)))
+
+
+def test_loop_in_start_ends_at_the_deadline(sandbox: Sandbox) -> None:
+    """The deadline holds before the instance exists."""
+    linked = sandbox.link('(module (func $loop (loop (br 0))) (start $loop) (func (export "handle")))')
+
+    with pytest.raises(DeadlineExceeded):
+        asyncio.run(sandbox.run(linked, limits=Limits(timeout=0.05)))
+
+
+def test_host_function_called_from_start_sees_the_memory(sandbox: Sandbox) -> None:
+    """Memory is found through the caller, as there is no instance to ask yet."""
+    seen: list[bytes] = []
+    show = HostFunction("show", (Kind.WINDOW,), None, lambda _owner, window: seen.append(window.read()))
+    linked = sandbox.link(
+        """(module (import "env" "show" (func $show (param i32 i64))) (memory (export "memory") 1)
+          (data (i32.const 8) "early") (func $start (call $show (i32.const 8) (i64.const 5)))
+          (start $start) (func (export "handle")))""",
+        show,
+    )
+
+    asyncio.run(sandbox.run(linked))
+
+    assert [b"early"] == seen
+
+
+def test_memory_stops_growing_at_the_limit(sandbox: Sandbox) -> None:
+    """memory.grow answers -1 at the limit, and the peak is what was reached."""
+    linked = sandbox.link(
+        """(module (import "env" "touch" (func $touch (param i32 i64))) (memory (export "memory") 1)
+          (func (export "handle") (call $touch (i32.const 0) (i64.const 0))
+            (loop (br_if 0 (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))
+            (call $touch (i32.const 0) (i64.const 2097152))))""",
+        TOUCH,
+    )
+    peaks: list[int] = []
+
+    async def main() -> None:
+        fiber = sandbox.fiber(linked, limits=Limits(memory=2 * MIB))
+        await sandbox.scheduler.run(fiber, fiber.begin_instance())
+        await sandbox.scheduler.run(fiber, fiber.begin_call(b"handle"))
+        peaks.append(fiber.memory_size())
+        fiber.close()
+
+    asyncio.run(main())
+
+    assert [2 * MIB] == peaks
+
+
+@pytest.mark.parametrize(
+    ("declared", "limits"),
+    [("(memory 3)", Limits(memory=65_536)), ("(table 500 funcref)", Limits(table_elements=100))],
+)
+def test_what_a_guest_starts_with_is_limited_too(sandbox: Sandbox, declared: str, limits: Limits) -> None:
+    """A memory or table that begins beyond its limit never comes to life."""
+    linked = sandbox.link(f'(module {declared} (func (export "handle")))')
+
+    with pytest.raises(MemoryExceeded):
+        asyncio.run(sandbox.run(linked, limits=limits))
+
+
+def test_each_invocation_has_fresh_memory(sandbox: Sandbox) -> None:
+    """What one guest wrote, globals included, the next does not find."""
+    seen: list[bytes] = []
+    show = HostFunction("show", (Kind.WINDOW,), None, lambda _owner, window: seen.append(window.read()))
+    linked = sandbox.link(
+        """(module (import "env" "show" (func $show (param i32 i64))) (memory (export "memory") 1)
+          (global $count (mut i32) (i32.const 48))
+          (func (export "handle") (global.set $count (i32.add (global.get $count) (i32.const 1)))
+            (i32.store8 (i32.const 9) (i32.add (i32.load8_u (i32.const 9)) (global.get $count)))
+            (call $show (i32.const 9) (i64.const 1))))""",
+        show,
+    )
+
+    async def main() -> None:
+        for _ in range(3):
+            await sandbox.run(linked)
+
+    asyncio.run(main())
+
+    assert [b"1", b"1", b"1"] == seen
+
+
+def test_exception_of_a_host_function_ends_only_its_guest(sandbox: Sandbox) -> None:
+    """Whatever a host function raises comes out of its own call, and of no other."""
+    failures: list[type[BaseException]] = [
+        ValueError, MemoryError, RecursionError, SystemExit, KeyboardInterrupt, GeneratorExit, StopIteration,
+    ]  # fmt: skip
+
+    def explode(owner: type[BaseException] | None) -> None:
+        if owner is not None:
+            raise owner
+
+    linked = sandbox.link(
+        '(module (import "env" "explode" (func $f)) (func (export "handle") (call $f)))',
+        HostFunction("explode", (), None, explode),
+    )
+
+    async def main() -> list[object]:
+        ends: list[object] = []
+        for failure in failures:
+            try:
+                await sandbox.run(linked, owner=failure)
+            except BaseException as error:
+                ends.append(type(error))
+            await sandbox.run(linked)
+        return ends
+
+    ends = asyncio.run(main())
+
+    expected = [RuntimeError if failure is StopIteration else failure for failure in failures]
+    assert expected == ends
+
+
+def test_calling_what_is_not_there_is_an_error_not_a_crash(sandbox: Sandbox) -> None:
+    """The name is printed escaped."""
+    linked = sandbox.link('(module (memory (export "m") 1) (func (export "handle")))')
+
+    for name in (b"nothing\x1b[2J", b"m"):
+        with pytest.raises(GuestTrap, match="no exported function") as caught:
+            asyncio.run(sandbox.run(linked, name))
+        assert str(caught.value).isprintable()
+
+
+def test_every_trap_code_of_the_wheel_has_an_outcome() -> None:
+    """The codes that are not plain traps are exactly these three."""
+    special = {code.name for code in wasmtime.TrapCode if code.value in TRAP_ERRORS}
+
+    assert {"STACK_OVERFLOW", "INTERRUPT", "OUT_OF_FUEL"} == special
