@@ -64,7 +64,7 @@ class Sandbox:
             await self.scheduler.run(fiber, fiber.begin_call(function))
             return fiber
         finally:
-            self.scheduler.end(fiber)
+            fiber.close()
 
     def close(self) -> None:
         """Stops the engine."""

@@ -7,6 +7,7 @@ It must never fail as a whole because one application is broken.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -36,25 +37,29 @@ class Loaded:
 
 
 class Loader:
-    """Makes programs of configured applications; each distinct module is compiled once."""
+    """Makes programs of configured applications; those with the same module share it."""
 
     def __init__(self, compiler: Compiler, abis: Abis) -> None:
         self._compiler = compiler
         self._abis = abis
+        self._modules: dict[bytes, Module] = {}
 
     def load(self, config: ApplicationConfig) -> Loaded:
-        """Reads, compiles, detects and links; whatever goes wrong is told in the result's `error`.
-
-        Blocks for as long as compilation takes: seconds for a large module that is not cached.
-        """
+        """Reads, compiles, detects and links; whatever goes wrong is told in the result's `error`."""
         module = None
         try:
-            module = self._compiler.compile(local.read(config.file_path))
+            module = self._module(local.read(config.file_path))
             abi = self._abis.detect(module, config.abi)
             linked = abi.link(module, config.function, config.limits)
             return Loaded(config=config, module=module, program=Program(abi=abi, linked=linked))
         except (SourceError, ModuleError) as error:
             return Loaded(config=config, module=module, error=error)
+
+    def _module(self, data: bytes) -> Module:
+        digest = hashlib.sha256(data).digest()
+        if digest not in self._modules:
+            self._modules[digest] = self._compiler.compile(data)
+        return self._modules[digest]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +77,12 @@ class Deployment:
 
     def __init__(self, loaded: Iterable[Loaded], surroundings: Surroundings) -> None:
         self.applications: list[Application | BrokenApplication] = []
+        self._modules: set[Module] = set()
         routes = []
         for item in loaded:
             application = _application(item, surroundings)
             self.applications.append(application)
+            self._modules |= {item.module} if item.module else set()
             routes.append(_route(item.config, application))
         self._router = Router(routes)
         self._in_flight = 0
@@ -104,10 +111,12 @@ class Deployment:
         raise NotFound("no route")
 
     async def close(self) -> None:
-        """Waits until nothing is in flight, then frees every application."""
+        """Waits until nothing is in flight, then frees every application and module."""
         await self._idle.wait()
         for application in self.applications:
             application.close()
+        for module in self._modules:
+            module.close()
 
 
 def _route(config: ApplicationConfig, handler: Handler) -> Route[Handler]:

@@ -34,7 +34,8 @@ class EngineRoom:
         table_elements = max(item.limits.table_elements for item in configuration.applications)
         self.engine = Engine(EngineSettings(slots=configuration.slots, table_elements=table_elements))
         self.scheduler = Scheduler(self.engine)
-        self.loader = Loader(Compiler(self.engine, _open_cache(emit)), Abis(self.scheduler))
+        self._abis = Abis(self.scheduler)
+        self._compiler = Compiler(self.engine, _open_cache(emit))
         if configuration.slots and configuration.slots > self.engine.slots:
             emit(
                 Notice(
@@ -44,11 +45,16 @@ class EngineRoom:
             )
 
     def load(self, configuration: Configuration) -> list[Loaded]:
-        """Every application of a configuration, loaded or with the reason why not; blocks."""
-        return [self.loader.load(item) for item in configuration.applications]
+        """Every application of a configuration, loaded or with the reason why not.
+
+        Blocks for as long as compilation takes: seconds for a large module that is not cached.
+        """
+        loader = Loader(self._compiler, self._abis)
+        return [loader.load(item) for item in configuration.applications]
 
     def close(self) -> None:
-        """Stops the ticker and frees the engine."""
+        """Stops the ticker and frees the engine, once every deployment is closed."""
+        self._abis.close()
         self.engine.close()
 
 

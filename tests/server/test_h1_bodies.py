@@ -8,6 +8,7 @@ import pytest
 
 from server.doors import GET, Client, Run, echo, hello, post, serving, stream_back, until
 from serverless_wasm.errors import BodyTooLarge
+from serverless_wasm.limits import DoorLimits
 from serverless_wasm.messages import Request, Response
 from serverless_wasm.server.connection import DRAIN
 
@@ -271,5 +272,49 @@ def test_a_body_cannot_be_read_by_two_tasks(run: Run) -> None:
             await client.send(post(b"Content-Length: 3"))
             await failed.wait()
             assert b"abc" == (await client.ask(b"abc")).body
+
+    run(main())
+
+
+def test_100_continue_is_for_the_request_whose_turn_it_is(run: Run) -> None:
+    """A pipelined request that expects it hears nothing while the one before it is being answered."""
+
+    async def main() -> None:
+        async with serving(echo) as served:
+            client = await served.connect()
+            first = post(b"Content-Length: 3", body=b"abc")
+            await client.send(first + post(b"Content-Length: 3", CONTINUE))
+            assert [200, 100] == [(await client.answer()).status for _ in range(2)]
+            assert b"def" == (await client.ask(b"def")).body
+
+    run(main())
+
+
+def test_an_empty_body_that_came_unasked_does_not_end_its_handler(run: Run) -> None:
+    """It is whole before the handler asks: there is nothing to invite, and no deadline for it."""
+
+    async def main() -> None:
+        async def handler(request: Request) -> Response:
+            await echo(request)
+            await asyncio.sleep(0.2)
+            return Response(status=200)
+
+        async with serving(handler, DoorLimits(body_timeout=0.1)) as served:
+            client = await served.connect()
+            request = post(b"Transfer-Encoding: chunked", CONTINUE, body=b"0\r\n\r\n")
+            assert [200, 200] == [await client.head_of(request), await client.head_of(request)]
+
+    run(main())
+
+
+def test_what_is_left_of_an_unread_body_is_judged_when_it_comes(run: Run) -> None:
+    """Bad framing after the answer is the end of the connection, not a connection that hangs."""
+
+    async def main() -> None:
+        async with serving(hello) as served:
+            client = await served.connect()
+            assert 200 == (await client.ask(post(b"Transfer-Encoding: chunked", body=b"3\r\nabc\r\n"))).status
+            await client.send(b"x\r\n")
+            assert b"" == await client.ended()
 
     run(main())

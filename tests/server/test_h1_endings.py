@@ -204,6 +204,19 @@ def test_the_door_finishes_a_response_that_has_begun(run: Run) -> None:
     run(main())
 
 
+def test_a_body_that_nobody_reads_is_not_in_progress(run: Run) -> None:
+    """Its request has been answered; the door does not wait for the rest of it."""
+
+    async def main() -> None:
+        async with serving(hello) as served:
+            client = await served.connect()
+            assert 200 == (await client.ask(post(b"Content-Length: 9", body=b"abc"))).status
+            await served.door.close(30)
+            assert b"" == await client.ended()
+
+    run(main())
+
+
 def test_a_request_that_has_begun_is_in_progress(run: Run) -> None:
     """Half a head when the door closes is given its time, and answered."""
 

@@ -27,7 +27,7 @@ class Reading:
     """Feeds a Reader and keeps what it makes of the bytes."""
 
     def __init__(self, limits: DoorLimits | None = None) -> None:
-        self.reader = Reader(limits or DoorLimits(), map(str, count()), "client", lambda: None)
+        self.reader = Reader(limits or DoorLimits(), map(str, count()), "client", lambda _: None)
         self.requests: list[Request] = []
         self.refused: RequestError | None = None
 

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from sandbox import Sandbox
-from serverless_wasm.errors import DeadlineExceeded
+from serverless_wasm.errors import DeadlineExceeded, EngineError
 from serverless_wasm.limits import Limits
 from serverless_wasm.wasm.engine import (
     MAPPINGS_PER_SLOT,
     MAPPINGS_RESERVED,
     Engine,
     EngineSettings,
+    _require_address_space,
     available_slots,
 )
 
@@ -51,3 +52,22 @@ def test_closed_engine_leaves_no_thread() -> None:
         Engine(EngineSettings(slots=4)).close()
 
     assert before == threading.active_count()
+
+
+def test_pool_that_does_not_fit_the_address_space_is_an_error_not_an_abort() -> None:
+    """The library would end the process; the operator reads what to write instead."""
+    with pytest.raises(EngineError, match=r"TiB of address space.*\[server\] slots"):
+        _require_address_space(1_000_000)
+
+
+def test_closed_engine_gives_its_address_space_back() -> None:
+    """Engines of a third of the address space each, one after the other, each used and closed."""
+    for _ in range(8):
+        room = Sandbox(slots=9_000)
+        linked = room.link(SPIN)
+        with pytest.raises(DeadlineExceeded):
+            asyncio.run(room.run(linked, limits=Limits(timeout=0.01)))
+        linked.close()
+        linked.module.close()
+        linked.linker.close()
+        room.close()

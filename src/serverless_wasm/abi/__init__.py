@@ -34,3 +34,8 @@ class Abis:
         raise UnknownAbi(
             f"imports from {names}, but the ABIs of this release are: {', '.join(sorted(known))}"
         )
+
+    def close(self) -> None:
+        """Frees every ABI."""
+        for abi in self._table:
+            abi.close()

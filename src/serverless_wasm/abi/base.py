@@ -111,5 +111,8 @@ class Abi(Protocol):
     def missing(self, module: Module) -> tuple[str, ...]:
         """A sentence for each import of the module that this contract does not offer."""
 
+    def close(self) -> None:
+        """Frees what it holds of the engine, once nothing is linked with it any more."""
+
     async def run(self, linked: LinkedModule, invocation: Invocation) -> Response:
         """Runs one invocation to its end; raises the InvocationError or RequestError it ended with."""

@@ -172,6 +172,10 @@ class EnvAbi:
             raise LinkError("; ".join(problems))
         return self._linker.link(module)
 
+    def close(self) -> None:
+        """Frees the linker, once nothing is linked with it any more."""
+        self._linker.close()
+
     async def run(self, linked: LinkedModule, invocation: Invocation) -> Response:
         """Runs one invocation in a fresh store; whatever happens, the store is gone afterwards."""
         scheduler = self._scheduler
@@ -185,7 +189,7 @@ class EnvAbi:
             return invocation.response.finish()
         finally:
             invocation.account(fiber)
-            scheduler.end(fiber)
+            fiber.close()
 
 
 def _entry_problems(module: Module, function: str) -> list[str]:

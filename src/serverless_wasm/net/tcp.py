@@ -11,6 +11,7 @@ import asyncio
 import errno
 import os
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -197,13 +198,12 @@ class _Connection:
     __slots__ = ("_readable", "_socket", "_writable")
 
     def __init__(self, version: int) -> None:
-        loop = asyncio.get_running_loop()
         family = socket.AF_INET6 if version == 6 else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setblocking(False)
-        number = self._socket.fileno()
-        self._readable = _Gate(number, loop.add_reader, loop.remove_reader)
-        self._writable = _Gate(number, loop.add_writer, loop.remove_writer)
+        loop, number = asyncio.get_running_loop(), self._socket.fileno()
+        self._readable = _Readable(loop, number)
+        self._writable = _Writable(loop, number)
 
     async def connect(self, address: Address, port: int) -> None:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -235,27 +235,26 @@ class _Connection:
             self._socket.close()
 
 
-class _Gate:
+class _Gate(ABC):
     """Waits until a socket is ready in one direction; to be shut before the socket is closed.
 
     A number that is closed while an event loop still watches it would wake, or silence, its next owner: so
     the loop forgets it in the same step as the close, even if the waiter has yet to see its cancellation.
     """
 
-    __slots__ = ("_add", "_number", "_remove", "_waiter")
+    __slots__ = ("_loop", "_number", "_waiter")
 
-    def __init__(self, number: int, add: Callable[..., None], remove: Callable[[int], bool]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
+        self._loop = loop
         self._number = number
-        self._add = add
-        self._remove = remove
         self._waiter: asyncio.Future[None] | None = None
 
     async def wait(self) -> None:
         if self._waiter is not None:
             raise Failed("another operation already waits on this descriptor")
-        waiter = self._waiter = asyncio.get_running_loop().create_future()
+        waiter = self._waiter = self._loop.create_future()
         try:
-            self._add(self._number, _wake, waiter)
+            self._watch(waiter)
             await waiter
         finally:
             if self._waiter is waiter:
@@ -268,8 +267,36 @@ class _Gate:
             self._forget()
 
     def _forget(self) -> None:
-        self._remove(self._number)
+        self._unwatch()
         self._waiter = None
+
+    @abstractmethod
+    def _watch(self, waiter: asyncio.Future[None]) -> None:
+        """Has the loop wake the waiter."""
+
+    @abstractmethod
+    def _unwatch(self) -> None:
+        """Has the loop forget the socket in this direction."""
+
+
+class _Readable(_Gate):
+    __slots__ = ()
+
+    def _watch(self, waiter: asyncio.Future[None]) -> None:
+        self._loop.add_reader(self._number, _wake, waiter)
+
+    def _unwatch(self) -> None:
+        self._loop.remove_reader(self._number)
+
+
+class _Writable(_Gate):
+    __slots__ = ()
+
+    def _watch(self, waiter: asyncio.Future[None]) -> None:
+        self._loop.add_writer(self._number, _wake, waiter)
+
+    def _unwatch(self) -> None:
+        self._loop.remove_writer(self._number)
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

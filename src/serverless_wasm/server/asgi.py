@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -74,14 +75,15 @@ class AsgiDoor:
 
     async def _answer(self, scope: Scope, client: _Client) -> None:
         request_id = next(self._ids)
-        try:
-            request, asks = _read(scope, request_id, client.intake)
-        except RequestError as error:
-            self._emit(_refusal(scope, request_id, error))
-            request = Request(id=request_id, method=scope["method"], path="")
-            await client.send(request, Response.of_error(error, request_id))
-        else:
-            await client.serve(self._handler, request, asks=asks)
+        with suppress(_ClientGone):
+            try:
+                request, asks = _read(scope, request_id, client.intake)
+            except RequestError as error:
+                self._emit(_refusal(scope, request_id, error))
+                request = Request(id=request_id, method=scope["method"], path="")
+                await client.send(request, Response.of_error(error, request_id))
+            else:
+                await client.serve(self._handler, request, asks=asks)
 
 
 class _ClientGone(Exception):
@@ -95,7 +97,7 @@ class _Client:
         self.intake = Intake(self._wanted)
         self._emit = emit
         self._receive = receive
-        self._read = asyncio.Event()
+        self._asked = asyncio.Event()
         self._send = send
 
     async def serve(self, handler: Handler, request: Request, *, asks: bool) -> None:
@@ -119,7 +121,7 @@ class _Client:
         """Sends a response; raises what its iterator raises, for then there is no honest end."""
         try:
             start = _start(request, response)
-        except ValueError as fault:
+        except Exception as fault:
             response = fault_response(self._emit, request.id, fault)
             start = _start(request, response)
         await self._deliver(start)
@@ -145,8 +147,6 @@ class _Client:
             response = fault_response(self._emit, request.id, fault)
         try:
             await self.send(request, response)
-        except _ClientGone:
-            pass
         finally:
             close = getattr(response.body, "aclose", None)
             if close is not None:
@@ -171,7 +171,7 @@ class _Client:
     async def _listen(self, *, asks: bool) -> None:
         """Takes the body in no faster than it is read; returns once the client has gone."""
         if asks:
-            await self._read.wait()
+            await self._asked.wait()
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
@@ -185,11 +185,11 @@ class _Client:
 
     async def _read_down(self) -> None:
         while self.intake.buffered > LOW_WATER:
-            self._read.clear()
-            await self._read.wait()
+            self._asked.clear()
+            await self._asked.wait()
 
-    def _wanted(self) -> None:
-        self._read.set()
+    def _wanted(self, _: Intake) -> None:
+        self._asked.set()
 
 
 def _read(scope: Scope, request_id: str, intake: Intake) -> tuple[Request, bool]:

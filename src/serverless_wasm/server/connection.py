@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
 from typing import cast
@@ -133,7 +134,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> None:
         """The client has gone: see the top of this file. The transport closes once it is flushed."""
         self._abandon()
-        self._deadline.after(LINGER)
+        self._see_off()
 
     def pause_writing(self) -> None:
         """The client does not read as fast as we write."""
@@ -159,7 +160,7 @@ class Connection(asyncio.Protocol):
 
     def retire(self) -> None:
         """Closes the connection if nothing is in progress, not even a request half sent."""
-        if self._task is None and not self._leaving and self._reader.phase in {BETWEEN, DONE}:
+        if self._task is None and not self._leaving and self._reader.phase != HEAD:
             self._transport.close()
 
     def abort(self) -> asyncio.Task[None] | None:
@@ -186,8 +187,11 @@ class Connection(asyncio.Protocol):
             self._refuse(error)
         if reader.moved:
             self._set_deadline()
-        if self._task is None and (queue or self._refusal):
-            self._task = self._loop.create_task(self._serve())
+        if self._task is None:
+            if queue or self._refusal:
+                self._task = self._loop.create_task(self._serve())
+            elif reader.phase == DONE:  # what a handler left of its request's body turned out bad
+                self._leave()
 
     def _swamped(self, intake: Intake) -> bool:
         if intake.unwanted > DRAIN:
@@ -206,7 +210,7 @@ class Connection(asyncio.Protocol):
 
     def _unhold(self) -> None:
         intake = self._reader.intake
-        if len(self._queue) > PIPELINE or (intake is not None and intake.buffered > LOW_WATER):
+        if self._queue or (intake is not None and intake.buffered > LOW_WATER):
             return
         rest, self._rest, self._held = self._rest, b"", False
         if self._time_left != inf:
@@ -215,25 +219,26 @@ class Connection(asyncio.Protocol):
         if rest:
             self._read(rest)
 
-    def _body_wanted(self) -> None:
+    def _body_wanted(self, intake: Intake) -> None:
         """The handler asks for more of a body (Intake calls this)."""
-        intake = self._reader.intake
-        if intake is not None and not intake.invited:
+        if not intake.invited:
             self._invite(intake)
         if self._held:
             self._unhold()
 
     def _invite(self, intake: Intake) -> None:
+        """Tells a client to send its body, and by when."""
         intake.invited = True
-        self._deadline.after(self._shared.limits.body_timeout)
-        if not intake.buffered:  # RFC 9110 section 10.1.1: needless once the body has begun to arrive
-            self._transport.write(_CONTINUE)
+        if intake is self._reader.intake:
+            self._deadline.after(self._shared.limits.body_timeout)
+            if not intake.buffered:  # RFC 9110 section 10.1.1: needless once the body has begun to arrive
+                self._transport.write(_CONTINUE)
 
     def _refuse(self, error: RequestError) -> None:
         """Answers a head that cannot be read, after everything before it; reads nothing more."""
         words = self._reader.line.split(b" ", 2)
         self._reader.stop()
-        self._reader.moved = True
+        self._deadline.lift()
         path = words[1] if len(words) > 1 else b""
         request = Request(id=next(self._shared.ids), method=printable(words[0], 32), path=printable(path))
         self._refusal = request, Response.of_error(error, request.id)
@@ -266,7 +271,7 @@ class Connection(asyncio.Protocol):
 
     def _too_late(self) -> None:
         reader = self._reader
-        if self._leaving or self._gone:
+        if self._leaving or self._transport.is_closing():
             self._transport.abort()
         elif reader.phase == HEAD:
             self._refuse(RequestTimeout("the head did not arrive in time"))
@@ -276,10 +281,9 @@ class Connection(asyncio.Protocol):
             reader.give_up(RequestTimeout("the body did not arrive in time"))
             if self._task is None:
                 self._leave()
-        elif self._transport.get_write_buffer_size():
-            self._transport.abort()
-        else:
+        elif self._task is None:  # idle
             self._transport.close()
+            self._see_off()
 
     # Out.
 
@@ -297,9 +301,12 @@ class Connection(asyncio.Protocol):
                 self._leave()
             elif self._reader.phase == BETWEEN and not self._leaving:
                 self._deadline.after(self._shared.limits.idle_timeout)
-        except Exception as fault:
+        except BaseException as fault:
+            if not self._gone:  # nobody will say the rest of what may have begun
+                self._outlet.cut()
+            if not isinstance(fault, Exception):
+                raise
             self._fault("", fault)
-            self._outlet.cut()
         finally:
             self._task = None
 
@@ -370,6 +377,8 @@ class Connection(asyncio.Protocol):
 
     def _leave(self) -> None:
         """Ends our side, then waits a little for the client to end its own (RFC 9112 section 9.6)."""
+        if self._leaving:
+            return
         self._leaving = True
         self._queue.clear()
         self._reader.stop()
@@ -379,10 +388,12 @@ class Connection(asyncio.Protocol):
         if self._held:
             self._held = False
             self._transport.resume_reading()
-        try:
+        with suppress(OSError):  # the client has reset the connection, and will be gone in a moment
             self._transport.write_eof()
-        except OSError:  # the client has reset the connection
-            self._transport.abort()
+        self._see_off()
+
+    def _see_off(self) -> None:
+        """Gives the client time to read what is still unsent, if anything is, and then to close."""
         unsent = self._transport.get_write_buffer_size()
         self._deadline.after(self._shared.limits.write_timeout if unsent else LINGER)
 

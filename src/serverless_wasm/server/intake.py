@@ -27,14 +27,14 @@ class _State(Enum):
 
 
 class Intake:
-    """The iterator inside a `messages.Body`; `on_read` is called whenever the handler asks for bytes.
+    """The iterator inside a `messages.Body`; calls `on_read` whenever the handler asks for bytes.
 
     `invited` is false while the client waits for 100 Continue before it sends anything.
     """
 
     __slots__ = ("_chunks", "_error", "_on_read", "_state", "_waiting", "buffered", "invited", "unwanted")
 
-    def __init__(self, on_read: Callable[[], None], *, invited: bool = True) -> None:
+    def __init__(self, on_read: Callable[[Intake], None], *, invited: bool = True) -> None:
         self.buffered = 0
         self.invited = invited
         self.unwanted = 0
@@ -90,7 +90,7 @@ class Intake:
 
     async def __anext__(self) -> bytes:
         """The next bytes, waiting for them; raises what the body was failed or discarded with."""
-        self._on_read()
+        self._on_read(self)
         while not self._chunks:
             if self._error is not None:
                 raise self._error

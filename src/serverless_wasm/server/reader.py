@@ -98,7 +98,7 @@ class Reader:
     )
 
     def __init__(
-        self, limits: DoorLimits, ids: Iterator[str], client: str, on_read: Callable[[], None]
+        self, limits: DoorLimits, ids: Iterator[str], client: str, on_read: Callable[[Intake], None]
     ) -> None:
         self._client = client
         self._host, self._host_name = b"", ""
@@ -166,6 +166,7 @@ class Reader:
         """Ends the reading."""
         self.phase = DONE
         self.intake = None
+        self.moved = False
 
     def free(self) -> None:
         """Ends the reading for good, and lets go of whatever refers back to this object."""

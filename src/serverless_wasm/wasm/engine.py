@@ -6,6 +6,8 @@ It must never outlive its ticker, nor be created in a process that will fork.
 
 from __future__ import annotations
 
+import mmap
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -28,6 +30,9 @@ MAPPINGS_PER_SLOT = 7  # five measured for a plain guest; a table and a grown me
 MAPPINGS_RESERVED = 4_000  # the interpreter, its libraries, compiled modules
 DEFAULT_SLOTS = 10_000
 MAX_MEMORY = 4 * 1024 * MIB
+SLOT_ADDRESSES = MAX_MEMORY + 34 * MIB
+"""Reserved for a slot and never used up: its memory, the guard behind it, a table, a stack."""
+MAP_NORESERVE = 0x4000 if sys.platform == "linux" else 0x40  # Python does not name it
 _IDLE_TICKS = 100
 
 
@@ -78,6 +83,18 @@ def _pool(config: wasmtime.Config, slots: int, table_elements: int) -> None:
     lib.wasmtime_pooling_allocation_config_delete(pool)
 
 
+def _require_address_space(slots: int) -> None:
+    """Tries to reserve what the pool will; the library itself ends the process when that fails."""
+    size = slots * SLOT_ADDRESSES + SLOT_ADDRESSES
+    try:
+        mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE, prot=0).close()
+    except (OSError, OverflowError) as error:
+        raise EngineError(
+            f"{slots} slots need {size >> 40} TiB of address space, which this process may not reserve "
+            f"({error}); write a smaller [server] slots, or raise the limit: ulimit -v unlimited"
+        ) from error
+
+
 class Engine:
     """The compiler and the pool that all guests of a process share.
 
@@ -94,10 +111,8 @@ class Engine:
         lib.wasmtime_config_async_stack_size_set(borrow("wasm_config_t *", config), FIBER_STACK)
         _features(config)
         _pool(config, self.slots, settings.table_elements)
-        try:
-            self.wheel = wasmtime.Engine(config)
-        except wasmtime.WasmtimeError as error:
-            raise EngineError(f"the engine cannot reserve its pool of {self.slots} slots: {error}") from error
+        _require_address_space(self.slots)
+        self.wheel = wasmtime.Engine(config)
         self.pointer = borrow("wasm_engine_t *", self.wheel)
         self.ticker = Ticker(self.pointer)
 

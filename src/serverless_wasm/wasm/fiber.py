@@ -6,9 +6,11 @@ It must never be polled from two tasks, nor touched after `close`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from serverless_wasm.alarms import Alarm, Alarms
 from serverless_wasm.errors import (
     DeadlineExceeded,
     GuestTrap,
@@ -29,7 +31,6 @@ from serverless_wasm.wasm.capi import (
     message_of,
     take_text,
 )
-from serverless_wasm.wasm.deadlines import Watch
 from serverless_wasm.wasm.engine import SLICE_TICKS, Engine
 from serverless_wasm.wasm.memory import Window
 
@@ -41,6 +42,41 @@ TRAP_ERRORS: dict[int, type[InvocationError]] = {
     10: DeadlineExceeded,
     11: DeadlineExceeded,
 }
+
+
+class Watch(Alarm):
+    """An invocation's deadline while its task waits, for any number of waits.
+
+    As a context manager around a wait it cancels the task at the deadline, and tells such a
+    cancellation from anybody else's as `asyncio.timeout` does: TimeoutError is raised for its own.
+    """
+
+    __slots__ = ("_cancelling", "_task", "expired")
+
+    def __init__(self, alarms: Alarms) -> None:
+        super().__init__(alarms)
+        self.expired = False
+        self._task: asyncio.Task[Any] | None = None
+        self._cancelling = 0
+
+    def __enter__(self) -> None:
+        self._task = task = asyncio.current_task()
+        if task is not None:
+            self._cancelling = task.cancelling()
+            if self.expired:
+                task.cancel()
+
+    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
+        task, self._task = self._task, None
+        ours = self.expired and kind is asyncio.CancelledError
+        if ours and task is not None and task.uncancel() <= self._cancelling:
+            raise TimeoutError
+
+    def ring(self) -> None:
+        """Ends the wait that is under way, or the next one."""
+        self.expired = True
+        if self._task is not None:
+            self._task.cancel()
 
 
 class Fiber:
@@ -58,7 +94,7 @@ class Fiber:
     def __init__(self, engine: Engine, pre: Any, limits: Limits, owner: Any) -> None:
         self.owner = owner
         self.deadline = 0.0
-        self.watch: Watch | None = None
+        self.watch: Watch | None = None  # once it has waited
         self.failure: BaseException | None = None
         self.waiting: Awaitable[Any] | None = None
         self.deliver: Callable[[Any], None] | None = None
@@ -153,7 +189,9 @@ class Fiber:
             raise _refusal(words)
 
     def close(self) -> None:
-        """Frees the instance, its memory and its stack."""
+        """Frees the instance, its memory and its stack; no call of it may be under way."""
+        if self.watch is not None:
+            self.watch.cancel()
         lib.wasmtime_store_delete(self._store)
         self._memory = None
 

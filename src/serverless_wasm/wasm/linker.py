@@ -87,7 +87,7 @@ class Linker:
         self._scheduler = scheduler
         self._namespace = namespace
         self._functions: dict[str, HostFunction] = {}
-        self._pointer = ffi.gc(lib.wasmtime_linker_new(engine.pointer), lib.wasmtime_linker_delete)
+        self._pointer = lib.wasmtime_linker_new(engine.pointer)
         self._ready = ffi.callback("bool(void *)", self._is_ready, error=True)
         self._callbacks: list[Any] = []
 
@@ -110,6 +110,11 @@ class Linker:
         lib.wasm_functype_delete(kind)
         if error != NULL:
             raise EngineError(message_of(error))
+
+    def close(self) -> None:
+        """Frees the linker, once nothing is linked with it any more; it holds on to the engine."""
+        lib.wasmtime_linker_delete(self._pointer)
+        self._callbacks.clear()
 
     def missing(self, module: Module) -> tuple[str, ...]:
         """A sentence for each import of the module that is not offered, or offered with another type."""

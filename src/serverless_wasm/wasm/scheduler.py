@@ -11,11 +11,11 @@ from collections import deque
 from time import perf_counter
 from typing import Any
 
+from serverless_wasm.alarms import Alarms
 from serverless_wasm.errors import CapabilityError, DeadlineExceeded, Overloaded
 from serverless_wasm.wasm.capi import lib
-from serverless_wasm.wasm.deadlines import Deadlines
 from serverless_wasm.wasm.engine import Engine
-from serverless_wasm.wasm.fiber import Fiber
+from serverless_wasm.wasm.fiber import Fiber, Watch
 
 
 class Scheduler:
@@ -27,7 +27,7 @@ class Scheduler:
         self.slots = engine.slots
         self.taken = 0
         self._ticker = engine.ticker
-        self._deadlines = Deadlines()
+        self._alarms = Alarms()
         self._background: deque[asyncio.Future[None]] = deque()
         self._turning: asyncio.AbstractEventLoop | None = None
 
@@ -62,7 +62,8 @@ class Scheduler:
         operation: Any = fiber.waiting
         fiber.waiting = None
         if fiber.watch is None:
-            fiber.watch = self._deadlines.watch(fiber.deadline)
+            fiber.watch = Watch(self._alarms)
+            fiber.watch.set(fiber.deadline)
         try:
             with fiber.watch:
                 fiber.answer = await operation
@@ -72,12 +73,6 @@ class Scheduler:
             if fiber.watch.expired:
                 raise DeadlineExceeded("waiting at the deadline") from None
             raise
-
-    def end(self, fiber: Fiber) -> None:
-        """Frees a fiber, whatever state it is in; no call of it may be under way."""
-        if fiber.watch is not None:
-            self._deadlines.end(fiber.watch)
-        fiber.close()
 
     def _poll(self, fiber: Fiber, future: Any) -> bool:
         """Runs the guest until it is over, waits, or has used its slice."""
