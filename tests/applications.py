@@ -55,8 +55,7 @@ class Host:
             function=function,
             limits=limits,
             variables={key.encode(): value.encode() for key, value in env.items()},
-            policy=Policy.for_application(allowed, env.values()),
-            network=self.network,
+            outbound=self.network.for_application(Policy.for_application(allowed, env.values()), limits),
             emit=self.events.append,
         )
 

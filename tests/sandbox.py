@@ -26,8 +26,8 @@ def wat(text: str) -> bytes:
 class Sandbox:
     """An engine with `slots`, and modules linked against a table of host functions."""
 
-    def __init__(self, slots: int = 64) -> None:
-        self.engine = Engine(EngineSettings(slots=slots))
+    def __init__(self, slots: int = 64, *, fuel: bool = False) -> None:
+        self.engine = Engine(EngineSettings(slots=slots, fuel=fuel))
         self.scheduler = Scheduler(self.engine)
         self.compiler = Compiler(self.engine)
 

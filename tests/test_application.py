@@ -62,7 +62,7 @@ def test_each_end_has_one_record_and_one_status(host: Host, outcome: str) -> Non
 
 def test_concurrency_is_limited_and_given_back(host: Host) -> None:
     """One more than allowed is 503 with Retry-After; after the end there is room again."""
-    application = host.application(READ_BODY, limits=Limits(concurrency=2))
+    application = host.application(READ_BODY, limits=Limits(concurrency=2, queue=0))
 
     async def main() -> list[Response]:
         bodies = [SlowBody() for _ in range(2)]
@@ -96,7 +96,7 @@ def test_cancellation_is_recorded_and_frees_everything(host: Host) -> None:
 
     assert asyncio.run(main()).status == 200
     assert ["cancelled", "ok"] == [record.outcome for record in host.finished]
-    assert host.sandbox.scheduler.taken == 0
+    assert host.sandbox.scheduler.admission.taken == 0
 
 
 def test_fault_of_ours_is_500_and_told_to_the_operator_alone(host: Host, monkeypatch: Any) -> None:

@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "src" / "serverless_wasm"
 FLOORS = [
     {"errors", "text"},
-    {"alarms", "limits", "messages", "events"},
+    {"alarms", "limits", "messages", "events", "rate"},
     {"routing", "wasm", "net", "storage", "sources"},
     {"config", "abi"},
     {"application"},

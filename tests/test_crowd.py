@@ -72,7 +72,11 @@ def configure(folder: Folder, backend: str, more: str) -> None:
 file_path = "wait.wasm"
 url_path = "/wait"
 env = {{ backend = "{backend}" }}
-limits = {{ concurrency = {2 * GUESTS}, timeout = "100s" }}
+[applications.limits]
+concurrency = {2 * GUESTS}
+application_sockets = {2 * GUESTS}
+timeout = "100s"
+socket_timeout = "100s"
 [[applications]]
 file_path = "wait.wasm"
 url_path = "/hello"

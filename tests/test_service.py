@@ -41,6 +41,12 @@ file_path = "hello.wasm"
 url_path = "/nofunction"
 function = "nothing"
 
+[[applications]]
+file_path = "hello.wasm"
+url_path = "/large"
+name = "large"
+limits = { module_size = "50B" }
+
 [server]
 slots = 8
 """
@@ -82,19 +88,20 @@ def test_routes_answer_and_broken_applications_are_503(serve: Any) -> None:
     async def test(service: Service) -> None:
         assert body_of(await get(service, "/hello")) == b"hello"
         assert body_of(await get(service, "/any/x/y", "DELETE")) == b"hello"
-        for path in ("/missing", "/broken", "/nofunction"):
+        for path in ("/missing", "/broken", "/nofunction", "/large"):
             response = await get(service, path)
             assert (503, "unavailable") == (response.status, json.loads(body_of(response))["error"])
 
     events = serve(test)
 
     broken = {event.application: event.reason for event in events if isinstance(event, ApplicationBroken)}
-    assert {"missing", "broken", "hello-nothing"} == set(broken)
+    assert {"missing", "broken", "hello-nothing", "large"} == set(broken)
+    assert "more than module_size, 50" in broken["large"]
     assert "cannot be read: No such file" in broken["missing"]
     assert "not WebAssembly" in broken["broken"]
     assert "write one of: handle" in broken["hello-nothing"]
     outcomes = [event.outcome for event in events if isinstance(event, InvocationFinished)]
-    assert ["ok", "ok", "link", "link", "link"] == outcomes
+    assert ["ok", "ok", "link", "link", "link", "link"] == outcomes
 
 
 def test_what_has_no_route_is_refused_by_name(serve: Any) -> None:

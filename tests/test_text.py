@@ -28,6 +28,7 @@ def test_anything_becomes_one_visible_line(text: str | bytes, limit: int) -> Non
         ("\u202eevil", r"\u202eevil"),
         (b"\xff\xfe", "\ufffd\ufffd"),
         ("é ☃", "é ☃"),
+        ("wide\u3000space\xa0", r"wide\u3000space\xa0"),
     ],
 )
 def test_what_is_hidden_is_escaped(text: str | bytes, expected: str) -> None:

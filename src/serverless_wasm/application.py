@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from time import perf_counter
+from time import monotonic, perf_counter
 
 from serverless_wasm.abi.base import Abi, Grants, Invocation
-from serverless_wasm.errors import BodyTooLarge, Error, Overloaded, Unavailable
+from serverless_wasm.errors import BodyTooLarge, Error, Unavailable
 from serverless_wasm.events import Emit, InternalFault, InvocationFinished
 from serverless_wasm.messages import Request, Response
+from serverless_wasm.rate import Rate
 from serverless_wasm.text import printable
+from serverless_wasm.wasm.admission import Gate
 from serverless_wasm.wasm.linker import LinkedModule
 from serverless_wasm.wasm.scheduler import Scheduler
 
@@ -36,8 +38,10 @@ class Application:
         self.name = grants.application
         self._program = program
         self._grants = grants
-        self._scheduler = scheduler
-        self._running = 0
+        self._admission = scheduler.admission
+        memory = program.linked.module.memory
+        self._gate = Gate(grants.limits, memory.minimum if memory else 0)
+        self._rate = Rate(grants.limits.rate) if grants.limits.rate else None
 
     async def __call__(self, request: Request) -> Response:
         """The guest's response, or the one that its error stands for."""
@@ -60,21 +64,20 @@ class Application:
         return response
 
     async def _admitted(self, invocation: Invocation) -> Response:
-        """Runs the guest if there is room for it; raises Overloaded or BodyTooLarge if not."""
-        limits = self._grants.limits
+        """Runs the guest once there is room; raises Overloaded, RateLimited or BodyTooLarge if it may not."""
+        limits, gate = self._grants.limits, self._gate
+        if self._rate:
+            self._rate.take(monotonic())
         declared = invocation.request.body.size or 0
         if declared > limits.request_body:
             raise BodyTooLarge(f"body of {declared} bytes, limit {limits.request_body}")
-        if self._running >= limits.concurrency:
-            raise Overloaded(f"concurrency: {limits.concurrency} invocations are running")
-        self._scheduler.admit()
-        self._running += 1
+        await self._admission.enter(gate)
+        invocation.held = gate.memory
         try:
             invocation.deadline = asyncio.get_running_loop().time() + limits.timeout
             return await self._program.abi.run(self._program.linked, invocation)
         finally:
-            self._running -= 1
-            self._scheduler.release()
+            self._admission.leave(gate, invocation.held)
 
     def close(self) -> None:
         """Frees the linked module; invocations that still run keep what they need."""

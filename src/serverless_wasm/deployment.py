@@ -48,7 +48,12 @@ class Loader:
         """Reads, compiles, detects and links; whatever goes wrong is told in the result's `error`."""
         module = None
         try:
-            module = self._module(local.read(config.file_path))
+            data = local.read(config.file_path)
+            if len(data) > config.limits.module_size:
+                raise SourceError(
+                    f"has {len(data)} bytes, more than module_size, {config.limits.module_size}"
+                )
+            module = self._module(data)
             abi = self._abis.detect(module, config.abi)
             linked = abi.link(module, config.function, config.limits)
             return Loaded(config=config, module=module, program=Program(abi=abi, linked=linked))
@@ -130,13 +135,13 @@ def _application(loaded: Loaded, surroundings: Surroundings) -> Application | Br
     if loaded.program is None:
         surroundings.emit(ApplicationBroken(application=config.name, reason=str(loaded.error)))
         return BrokenApplication(config.name, surroundings.emit)
+    policy = Policy.for_application(config.allowed_outbound_hosts, config.env.values(), surroundings.own)
     grants = Grants(
         application=config.name,
         function=config.function,
         limits=config.limits,
         variables={key.encode(): value.encode() for key, value in config.env.items()},
-        policy=Policy.for_application(config.allowed_outbound_hosts, config.env.values(), surroundings.own),
-        network=surroundings.network,
+        outbound=surroundings.network.for_application(policy, config.limits),
         emit=surroundings.emit,
     )
     return Application(loaded.program, grants, surroundings.scheduler)

@@ -15,7 +15,10 @@ Error
 │  ├─ HostLimit               the guest spent a budget: host calls, body, headers
 │  ├─ BadResponse             the guest set no response, or one that HTTP forbids
 │  ├─ DeadlineExceeded        the guest did not finish in time
-│  ├─ Overloaded              no slot is free
+│  ├─ CpuExceeded             the guest used up its processor time
+│  ├─ FuelExhausted           the guest used up its instructions
+│  ├─ Overloaded              no slot and no place in the queue came free
+│  ├─ RateLimited             more requests a second than the application takes
 │  └─ Unavailable             the application could not be loaded
 ├─ RequestError             caller: the request cannot be served
 │  ├─ BadRequest              the bytes are not a request of RFC 9112
@@ -140,13 +143,41 @@ class DeadlineExceeded(InvocationError):
     outcome = "deadline"
 
 
+class CpuExceeded(InvocationError):
+    """The guest used up its processor time; what it waited for does not count."""
+
+    status = 504
+    code = "guest_deadline"
+    outcome = "cpu"
+
+
+class FuelExhausted(InvocationError):
+    """The guest used up the instructions that its application may execute in an invocation."""
+
+    status = 504
+    code = "guest_deadline"
+    outcome = "fuel"
+
+
 class Overloaded(InvocationError):
-    """No slot is free for the application or the service; `retry_after` is in seconds."""
+    """No slot and no place in the queue came free in time; `retry_after` is in seconds."""
 
     status = 503
     code = "unavailable"
     outcome = "overloaded"
-    retry_after: ClassVar[int] = 1
+    retry_after = 1
+
+
+class RateLimited(InvocationError):
+    """More requests a second than the application takes; `retry_after` is in seconds (RFC 6585 section 4)."""
+
+    status = 429
+    code = "rate_limited"
+    outcome = "rate_limited"
+
+    def __init__(self, reason: str, retry_after: int) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
 
 
 class Unavailable(InvocationError):

@@ -22,8 +22,18 @@ class Limits:
     """Function table entries; a 700 KB module of 2018 has 2,859 functions."""
     timeout: float = 10.0
     """Wall time of an invocation, waits in host functions included."""
+    cpu: float = 5.0
+    """Processor time of an invocation; its waits are free."""
+    fuel: int | None = None
+    """Instructions of an invocation, roughly; None does not count them, which is a third faster."""
     concurrency: int = 100
-    """Invocations at once; one more is answered 503."""
+    """Invocations at once; one more waits in the queue."""
+    queue: int = 100
+    """Requests that may wait for their turn; one more is answered 503."""
+    queue_timeout: float = 1.0
+    """How long a request may wait for its turn; then 503. Longer waits are better spent in the client."""
+    rate: float | None = None
+    """Requests a second, in bursts of as many; one more is answered 429. None does not count them."""
     host_calls: int = 100_000
     """Host function calls in an invocation; at 1-2 us each a fraction of a second."""
     request_body: int = 1 * MIB
@@ -36,10 +46,22 @@ class Limits:
     """Names and values of all response header fields together."""
     sockets: int = 8
     """Open TCP descriptors of an invocation."""
+    application_sockets: int = 1_000
+    """Open TCP descriptors of all invocations together, so that one application cannot take them all."""
+    socket_received: int = 64 * MIB
+    """Bytes that a guest may receive on one descriptor."""
+    socket_sent: int = 64 * MIB
+    """Bytes that a guest may send on one descriptor."""
+    connect_timeout: float = 2.0
+    """To look a name up and to connect; a black hole answers no SYN (THREATS 2.4)."""
+    socket_timeout: float = 5.0
+    """For one read or write on a descriptor (THREATS G30)."""
     log_bytes: int = 64 * KIB
     """Log text of an invocation; what is beyond is dropped and counted."""
     log_lines: int = 100
     """Log records of an invocation; what is beyond is dropped and counted."""
+    module_size: int = 64 * MIB
+    """The module itself; an interpreter compiled to WebAssembly has 20-30 MiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

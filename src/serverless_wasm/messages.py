@@ -10,7 +10,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from serverless_wasm.errors import BodyTooLarge, Error, MethodNotAllowed, Overloaded
+from serverless_wasm.errors import BodyTooLarge, Error, MethodNotAllowed, Overloaded, RateLimited
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class Response:
         fields = [(b"content-type", b"application/json")]
         if isinstance(error, MethodNotAllowed):
             fields.append((b"allow", ", ".join(error.allow).encode()))
-        if isinstance(error, Overloaded):
+        if isinstance(error, Overloaded | RateLimited):
             fields.append((b"retry-after", str(error.retry_after).encode()))
         body = json.dumps({"error": error.code, "request_id": request_id}).encode() + b"\n"
         return cls(status=error.status, headers=Headers(tuple(fields)), body=body)

@@ -31,9 +31,15 @@ class EngineRoom:
     """
 
     def __init__(self, configuration: Configuration, emit: Emit) -> None:
-        table_elements = max(item.limits.table_elements for item in configuration.applications)
-        self.engine = Engine(EngineSettings(slots=configuration.slots, table_elements=table_elements))
-        self.scheduler = Scheduler(self.engine)
+        limits = [item.limits for item in configuration.applications]
+        settings = EngineSettings(
+            slots=configuration.slots,
+            table_elements=max(item.table_elements for item in limits),
+            fuel=any(item.fuel for item in limits),
+            stack=configuration.stack,
+        )
+        self.engine = Engine(settings)
+        self.scheduler = Scheduler(self.engine, configuration.memory)
         self._abis = Abis(self.scheduler)
         self._compiler = Compiler(self.engine, _open_cache(emit))
         if configuration.slots and configuration.slots > self.engine.slots:

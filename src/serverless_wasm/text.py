@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 
 DETAIL_LIMIT = 512
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
 
 
 def printable(text: str | bytes, limit: int = DETAIL_LIMIT) -> str:
@@ -26,6 +26,6 @@ def printable(text: str | bytes, limit: int = DETAIL_LIMIT) -> str:
 
 
 def _visible(character: str) -> str:
-    if unicodedata.category(character) in _HIDDEN:
+    if character != " " and unicodedata.category(character) in _HIDDEN:
         return character.encode("unicode_escape", "backslashreplace").decode("ascii")
     return character

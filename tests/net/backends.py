@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from serverless_wasm.limits import Limits
-from serverless_wasm.net.policy import Policy
+from serverless_wasm.net.connection import Connection
+from serverless_wasm.net.policy import Address, Policy
+from serverless_wasm.net.resolve import Resolver
 from serverless_wasm.net.tcp import Network, Sockets
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -59,6 +64,31 @@ def silent() -> Iterator[bytes]:
         yield b"127.0.0.1:%d" % listening.getsockname()[1]
 
 
+class Dialled(Network):
+    """A network that connects to nothing, and notes what it would have connected to.
+
+    Its resolver answers whatever name it is asked for, each time with the next of the answers.
+    """
+
+    def __init__(self, *answers: str) -> None:
+        super().__init__(resolver=Resolver(getaddrinfo=self.look_up))
+        self._answers = iter(answers)
+        self.asked: list[str] = []
+        self.dialled: list[str] = []
+        self.deadlines: list[float] = []
+        self.looked_up = 0.0
+
+    def look_up(self, host: str, port: int, **_: object) -> list[tuple[Any, ...]]:
+        self.asked.append(host)
+        self.looked_up = time.monotonic()
+        return [(0, 1, 6, "localhost", (address, port)) for address in next(self._answers).split()]
+
+    async def dial(self, addresses: Sequence[Address], *rest: Any) -> Connection:
+        self.dialled += map(str, addresses)
+        self.deadlines.append(rest[-1])
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+
+
 class Log(list[tuple[str, str, str]]):
     """Collects refusals."""
 
@@ -74,14 +104,16 @@ def invocation(
     limits: Limits | None = None,
     log: Log | None = None,
 ) -> Iterator[Sockets]:
-    """The sockets of one invocation, closed at its end."""
+    """The sockets of the only invocation of an application, closed at its end."""
     network = network or Network()
-    sockets = network.for_invocation(policy, limits or Limits(), Log() if log is None else log)
+    outbound = network.for_application(policy, limits or Limits())
+    sockets = outbound.for_invocation(Log() if log is None else log)
     try:
         yield sockets
     finally:
         sockets.close_all()
         network.close()
+        assert outbound.open == 0
 
 
 @contextmanager
@@ -90,6 +122,23 @@ def no_descriptor_left() -> Iterator[None]:
     before = len(list(Path("/dev/fd").iterdir()))
     yield
     assert len(list(Path("/dev/fd").iterdir())) <= before
+
+
+def main_address() -> str:
+    """The address that this machine calls a stranger from; loopback where no route leads out."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("203.0.113.1", 9))  # RFC 5737; nothing is sent
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
+
+
+def join_lookups() -> None:
+    """Waits for the threads of lookups that can end."""
+    for thread in threading.enumerate():
+        if thread.name == "lookup":
+            thread.join()
 
 
 async def waiting(operation: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:

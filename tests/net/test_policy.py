@@ -44,11 +44,16 @@ BY_NAME = """
 PUBLIC = "1.1.1.1 8.8.8.8 93.184.216.34 172.32.0.1 100.63.255.255 2606:4700:4700::1111 2a00:1450::1"
 
 
+def is_here(address: Address) -> bool:
+    """A machine with an interface beside its loopback."""
+    return address.is_loopback or address == ip_address("93.184.216.34")
+
+
 def permits(policy: Policy, target: str, address: str) -> bool:
     """The whole decision on one connection, as tcp.py takes it."""
     where = Target.parse(target.encode())
     named = policy.permits_name("tcp", where)
-    return bool(named) and bool(policy.permits_address("tcp", where, ip_address(address)))
+    return bool(named) and bool(policy.permits_address("tcp", where, ip_address(address), is_here))
 
 
 def policy_of(*entries: str, env: tuple[str, ...] = (), own: tuple[bytes, ...] = ()) -> Policy:
@@ -123,7 +128,7 @@ def test_public_addresses_are_granted(address: str) -> None:
 def test_whatever_wildcards_grant_is_global(address: Address) -> None:
     """The tables are stricter than Python's own, whatever the address."""
     where = Target.parse(b"evil.example:80")
-    if policy_of(*EVERYTHING).permits_address("tcp", where, address):
+    if policy_of(*EVERYTHING).permits_address("tcp", where, address, is_here):
         assert address.is_global
         assert not address.is_multicast
 
@@ -207,7 +212,7 @@ def test_metadata_takes_a_rule_of_its_own(address: str) -> None:
 def test_reason_says_what_the_address_is(address: str, what: str) -> None:
     """Whoever reads the log learns why a public rule did not suffice."""
     decision = policy_of("tcp://*:*").permits_address(
-        "tcp", Target.parse(b"a.example:80"), ip_address(address)
+        "tcp", Target.parse(b"a.example:80"), ip_address(address), is_here
     )
 
     assert f"{ip_address(address)}, {what}," in decision.reason
@@ -245,6 +250,17 @@ def test_a_rule_for_addresses_covers_no_name() -> None:
         ("tcp://*:8080", "evil.example:8080", "93.184.216.34", False),
         ("tcp://*.example:8080", "evil.example:8080", "93.184.216.34", False),
         ("tcp://93.184.216.34:8080", "93.184.216.34:8080", "93.184.216.34", True),
+        ("tcp://*:*", "93.184.216.34:9090", "93.184.216.34", False),
+        ("tcp://*:*", "evil.example:9090", "93.184.216.34", False),
+        ("tcp://evil.example:*", "evil.example:9090", "::ffff:93.184.216.34", False),
+        ("tcp://evil.example:9090", "evil.example:9090", "93.184.216.34", True),
+        ("tcp://*:*", "93.184.216.34:7070", "93.184.216.34", False),
+        ("tcp://*:*", "93.184.216.34:8081", "93.184.216.34", True),
+        ("tcp://*:*", "93.184.216.35:9090", "93.184.216.35", True),
+        ("tcp://0.0.0.0:*", "0.0.0.0:8080", "0.0.0.0", False),
+        ("tcp://[::]:*", "[::]:8080", "::", False),
+        ("tcp://0.0.0.0:8080", "0.0.0.0:8080", "0.0.0.0", True),
+        ("tcp://0.0.0.0:*", "0.0.0.0:8081", "0.0.0.0", True),
         ("tcp://127.0.0.0/8:9090", "127.9.9.9:9090", "127.9.9.9", False),
         ("tcp://[::1]:*", "[::1]:9090", "::1", False),
         ("tcp://[::1]:*", "[::1]:7070", "::1", False),
@@ -252,7 +268,10 @@ def test_a_rule_for_addresses_covers_no_name() -> None:
     ],
 )
 def test_own_addresses_take_an_exact_rule(entry: str, target: str, address: str, *, granted: bool) -> None:
-    """Where the service listens (0.0.0.0 and a name mean all loopback) only one host with one port leads."""
+    """Where the service listens (0.0.0.0 and a name: all of this machine) only one host with one port leads.
+
+    To connect to 0.0.0.0 is to connect to this machine, whatever address the service listens on.
+    """
     own = (b"127.0.0.1:8080", b"93.184.216.34:8080", b"0.0.0.0:9090", b"localhost:7070")
 
     assert granted is permits(policy_of(entry, own=own), target, address)
@@ -297,7 +316,7 @@ def test_remedy_works(host: str | Address, address: Address, entries: tuple[str,
     reached = address if isinstance(host, str) else host
     for _ in range(3):
         policy = policy_of(*entries, own=own)
-        decision = policy.permits_address("tcp", target, reached)
+        decision = policy.permits_address("tcp", target, reached, is_here)
         if decision:
             return
         assert decision.reason

@@ -16,11 +16,20 @@ from typing import Any
 
 import pytest
 
-from net.backends import Run
+from net.backends import Run, join_lookups
 from serverless_wasm.errors import Failed
+from serverless_wasm.net.policy import Address, Target
 from serverless_wasm.net.resolve import Resolver
 
 LOCAL = (ip_address("127.0.0.1"),)
+
+
+async def resolve(
+    resolver: Resolver, host: str, *, payer: str = "app", timeout: float = 60
+) -> tuple[Address, ...]:
+    """The addresses of a host, which is a name or an IPv4 address."""
+    deadline = asyncio.get_running_loop().time() + timeout
+    return await resolver.resolve(Target.parse(f"{host}:80".encode()), payer=payer, deadline=deadline)
 
 
 def infos(*addresses: str) -> list[tuple[Any, ...]]:
@@ -58,18 +67,11 @@ def ending(names: Names) -> Iterator[None]:
         join_lookups()
 
 
-def join_lookups() -> None:
-    """Waits for the threads of lookups that can end."""
-    for thread in threading.enumerate():
-        if thread.name == "lookup":
-            thread.join()
-
-
 def test_system_resolves_localhost(run: Run) -> None:
     """Without a stub it is the system that answers."""
 
     async def main() -> None:
-        assert all(address.is_loopback for address in await Resolver().resolve("localhost", 80))
+        assert all(address.is_loopback for address in await resolve(Resolver(), "localhost"))
 
     run(main())
 
@@ -79,7 +81,7 @@ def test_address_is_its_own_answer(run: Run) -> None:
     names = Names()
 
     async def main() -> None:
-        assert await Resolver(getaddrinfo=names).resolve(LOCAL[0], 80) == LOCAL
+        assert await resolve(Resolver(getaddrinfo=names), "127.0.0.1") == LOCAL
 
     run(main())
     assert not names.asked
@@ -92,10 +94,10 @@ def test_answers_are_bounded(run: Run) -> None:
 
     async def main() -> None:
         resolver = Resolver(getaddrinfo=names)
-        assert await resolver.resolve("many", 80) == tuple(ip_address(f"10.0.0.{n}") for n in range(16))
-        assert await resolver.resolve("zoned", 80) == (IPv6Address("fe80::1"),)
+        assert await resolve(resolver, "many") == tuple(ip_address(f"10.0.0.{n}") for n in range(16))
+        assert await resolve(resolver, "zoned") == (IPv6Address("fe80::1"),)
         with pytest.raises(Failed, match="no address"):
-            await resolver.resolve("none", 80)
+            await resolve(resolver, "none")
 
     run(main())
 
@@ -118,8 +120,8 @@ def test_every_error_is_failed(error: Exception, run: Run) -> None:
         resolver = Resolver(getaddrinfo=Names(broken=error))
         for _ in range(9):
             with pytest.raises(Failed, match="broken cannot be looked up"):
-                await resolver.resolve("broken", 80)
-        assert await resolver.resolve("fine", 80) == LOCAL
+                await resolve(resolver, "broken")
+        assert await resolve(resolver, "fine") == LOCAL
 
     run(main())
 
@@ -129,19 +131,17 @@ def test_hanging_lookup_meets_its_deadline(run: Run) -> None:
     names = Names()
 
     async def main() -> None:
-        resolver = Resolver(timeout=0.05, getaddrinfo=names)
-        hanging = [resolver.resolve(f"hang{number}", 80, payer="bad") for number in range(20)]
+        resolver = Resolver(getaddrinfo=names)
+        hanging = [resolve(resolver, f"hang{n}", payer="bad", timeout=0.05) for n in range(20)]
         results = await asyncio.gather(*hanging, return_exceptions=True)
-        assert all(isinstance(result, Failed) and "no answer within" in str(result) for result in results)
+        assert all(isinstance(result, Failed) and "no answer in time" in str(result) for result in results)
         assert names.asked.total() == 4
         with pytest.raises(Failed):  # its share is still used up, by threads that nobody waits for
-            await resolver.resolve("fine", 80, payer="bad")
-        patient = Resolver(getaddrinfo=names)
-        patient._shares = resolver._shares
-        assert await patient.resolve("fine", 80, payer="good") == LOCAL
+            await resolve(resolver, "fine", payer="bad", timeout=0.05)
+        assert await resolve(resolver, "fine", payer="good") == LOCAL
 
         names.go_on.set()
-        assert await patient.resolve("fine", 80, payer="bad") == LOCAL
+        assert await resolve(resolver, "fine", payer="bad") == LOCAL
 
     with ending(names):
         run(main())
@@ -153,7 +153,7 @@ def test_abandoned_lookups_leave_the_queue(run: Run) -> None:
 
     async def main() -> None:
         resolver = Resolver(getaddrinfo=names)
-        tasks = [asyncio.create_task(resolver.resolve(f"hang{number}", 80)) for number in range(6)]
+        tasks = [asyncio.create_task(resolve(resolver, f"hang{number}")) for number in range(6)]
         for _ in range(4):
             await asyncio.to_thread(names.called.acquire)
         for task in tasks:
@@ -164,7 +164,7 @@ def test_abandoned_lookups_leave_the_queue(run: Run) -> None:
         assert not resolver._lookups
         assert resolver._shares
         names.go_on.set()
-        assert await resolver.resolve("fine", 80) == LOCAL
+        assert await resolve(resolver, "fine") == LOCAL
         assert names.asked.total() == 5
         await asyncio.to_thread(join_lookups)
         gc.collect()
@@ -180,7 +180,7 @@ def test_waiters_share_a_lookup(run: Run) -> None:
 
     async def main() -> None:
         resolver = Resolver(getaddrinfo=names)
-        tasks = [asyncio.create_task(resolver.resolve("hang", 80, payer="app")) for _ in range(100)]
+        tasks = [asyncio.create_task(resolve(resolver, "hang")) for _ in range(100)]
         await asyncio.to_thread(names.called.acquire)
         tasks[0].cancel()
         names.go_on.set()
@@ -199,9 +199,9 @@ def test_no_answer_is_kept(run: Run) -> None:
 
     async def main() -> None:
         resolver = Resolver(getaddrinfo=names)
-        assert await resolver.resolve("name", 80) == LOCAL
+        assert await resolve(resolver, "name") == LOCAL
         names.answers["name"] = infos("127.0.0.2")
-        assert await resolver.resolve("name", 80) == (ip_address("127.0.0.2"),)
+        assert await resolve(resolver, "name") == (ip_address("127.0.0.2"),)
 
     run(main())
 
@@ -214,7 +214,7 @@ def test_closed_resolver_asks_nobody(run: Run) -> None:
         resolver = Resolver(getaddrinfo=names)
         resolver.close()
         with pytest.raises(Failed, match="closed"):
-            await resolver.resolve("name", 80)
+            await resolve(resolver, "name")
 
     run(main())
     assert not names.asked
@@ -226,7 +226,7 @@ def test_loop_may_close_before_the_answer(run: Run) -> None:
 
     async def main() -> None:
         with pytest.raises(Failed):
-            await Resolver(timeout=0.01, getaddrinfo=names).resolve("hang", 80)
+            await resolve(Resolver(getaddrinfo=names), "hang", timeout=0.01)
 
     with ending(names):
         run(main())
@@ -237,10 +237,14 @@ def test_hanging_lookup_does_not_delay_the_end() -> None:
     program = """
 import asyncio, threading
 from serverless_wasm.errors import Failed
+from serverless_wasm.net.policy import Target
 from serverless_wasm.net.resolve import Resolver
-resolver = Resolver(timeout=0.01, getaddrinfo=lambda *_, **__: threading.Event().wait())
+resolver = Resolver(getaddrinfo=lambda *_, **__: threading.Event().wait())
+async def main():
+    deadline = asyncio.get_running_loop().time() + 0.01
+    await resolver.resolve(Target.parse(b"hang:80"), payer=None, deadline=deadline)
 try:
-    asyncio.run(resolver.resolve("hang", 80))
+    asyncio.run(main())
 except Failed:
     print("ended")
 """

@@ -1,73 +1,20 @@
-"""The ASGI door: under a real uvicorn, inside FastAPI, and against servers that leave things out."""
+"""The ASGI door under a real uvicorn: the same requests, the same answers, the same ends."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Callable
 
-import httpx
 import pytest
-import uvicorn
-from fastapi import FastAPI
 
-from server.doors import GET, Client, Run, echo, hello, post, stream_back
-from serverless_wasm.errors import ConfigError, DeadlineExceeded, MethodNotAllowed, Problem
+from server.callers import CHUNKED, Told, door, http, scope, uvicorn_serving
+from server.doors import GET, Run, echo, hello, post, stream_back
+from serverless_wasm.errors import DeadlineExceeded, MethodNotAllowed
 from serverless_wasm.events import Event, InternalFault, RequestRefused
 from serverless_wasm.messages import Handler, Headers, Request, Response
-from serverless_wasm.server.asgi import AsgiDoor, Message, Scope
+from serverless_wasm.server.asgi import Message
 
 MIB = 1024 * 1024
-
-
-class Told:
-    """A handler that keeps its requests."""
-
-    def __init__(self) -> None:
-        self.requests: list[Request] = []
-
-    async def __call__(self, request: Request) -> Response:
-        """Answers with the path."""
-        self.requests.append(request)
-        return await hello(request)
-
-
-@asynccontextmanager
-async def uvicorn_serving(app: Any, **settings: Any) -> AsyncIterator[Callable[[], Awaitable[Client]]]:
-    """A uvicorn on a free port; gives a way to connect."""
-    sock = socket.create_server(("127.0.0.1", 0))
-    settings = {"log_config": None, "log_level": "critical", "proxy_headers": False, "ws": "none", **settings}
-    server = uvicorn.Server(uvicorn.Config(app, **settings))
-    serving = asyncio.create_task(server.serve(sockets=[sock]))
-    clients: list[Client] = []
-
-    async def connect() -> Client:
-        client = Client(*await asyncio.open_connection(*sock.getsockname()))
-        clients.append(client)
-        return client
-
-    try:
-        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.001)
-        yield connect
-    finally:
-        for client in clients:
-            client.close()
-        server.should_exit = True
-        await serving
-
-
-def door(handler: Handler, events: list[Event] | None = None) -> AsgiDoor:
-    """A door whose events go into a list."""
-    kept: list[Event] = [] if events is None else events
-    return AsgiDoor(handler, kept.append)
-
-
-def http(app: Any) -> httpx.AsyncClient:
-    """A client of an application in this process."""
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://a")
 
 
 def test_a_request_through_uvicorn_is_the_request_of_the_other_door(run: Run) -> None:
@@ -187,9 +134,13 @@ def test_a_body_that_nobody_reads_is_not_taken_in(run: Run) -> None:
 def test_100_continue_is_left_until_the_handler_reads(run: Run) -> None:
     """A server sends it with the first receive(), so that one waits."""
 
+    async def slow(request: Request) -> Response:
+        await asyncio.sleep(0.05)
+        return await hello(request)
+
     async def main() -> None:
         expecting = post(b"Content-Length: 3", b"Expect: 100-continue")
-        async with uvicorn_serving(door(hello)) as connect:
+        async with uvicorn_serving(door(slow)) as connect:
             assert 200 == (await (await connect()).ask(expecting)).status
         async with uvicorn_serving(door(echo)) as connect:
             client = await connect()
@@ -340,241 +291,5 @@ def test_exceptions_are_answered(run: Run, fault: BaseException) -> None:
             (event,) = events
             assert isinstance(event, InternalFault)
             assert event.exception is fault
-
-    run(main())
-
-
-@pytest.mark.parametrize(
-    ("url", "path"),
-    [
-        ("/api/hello", "/hello"),
-        ("/api/a%20b/%C3%A9?x=y", "/a b/é"),
-        ("/api/", "/"),
-        ("/%61pi/hello", "/hello"),
-        ("/api/api/hello", "/api/hello"),
-        ("/d%C3%A9j%C3%A0 vu/hello", "/hello"),
-        ("/out/in/hello", "/hello"),
-        ("/api/a/../b", "/b"),
-    ],
-)
-def test_mounted_in_fastapi_paths_begin_below_the_mount(run: Run, url: str, path: str) -> None:
-    """What the application above has matched is gone; the rest is read like at the other door."""
-
-    async def main() -> None:
-        told = Told()
-        inner, app = FastAPI(), FastAPI()
-        inner.mount("/in", door(told))
-        app.mount("/out", inner)
-        app.mount("/api", door(told))
-        app.mount("/déjà vu", door(told))
-
-        @app.get("/mine")
-        async def mine() -> str:
-            return "mine"
-
-        async with http(app) as client:
-            assert "mine" == (await client.get("/mine")).json()
-            answer = await client.get(
-                httpx.URL("http://a").copy_with(raw_path=url.replace(" ", "%20").encode())
-            )
-            assert (200, path) == (answer.status_code, told.requests[0].path)
-
-    run(main())
-
-
-def test_mounted_under_uvicorn_with_a_root_path(run: Run) -> None:
-    """A prefix that a proxy has stripped is no part of the path either."""
-
-    async def main() -> None:
-        told = Told()
-        app = FastAPI()
-        app.mount("/api", door(told))
-        async with uvicorn_serving(app, root_path="/prefix") as connect:
-            client = await connect()
-            assert 200 == (await client.ask(GET.replace(b"/ ", b"/api/x ", 1))).status
-        async with uvicorn_serving(door(told), root_path="/prefix") as connect:
-            client = await connect()
-            assert 200 == (await client.ask(GET.replace(b"/ ", b"/y ", 1))).status
-        assert ["/x", "/y"] == [request.path for request in told.requests]
-
-    run(main())
-
-
-CHUNKED = [(b"host", b"a"), (b"transfer-encoding", b"chunked")]
-
-
-def scope(**changes: Any) -> Scope:
-    """An HTTP scope as a server makes it."""
-    plain: Scope = {
-        "type": "http",
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "https",
-        "path": "/",
-        "raw_path": b"/",
-        "query_string": b"",
-        "root_path": "",
-        "headers": [(b"host", b"a")],
-        "client": ("127.0.0.1", 1),
-    }
-    return {**plain, **changes}
-
-
-async def called(handler: Handler, given: Scope, *messages: Message) -> list[Message]:
-    """What an application sends when it receives these messages, and then nothing."""
-    queue = list(messages)
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        if not queue:
-            await asyncio.Event().wait()
-        return queue.pop(0)
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    await door(handler)(given, receive, send)
-    return sent
-
-
-BARE: Scope = {"scheme": "http", "client": None, "raw_path": None, "root_path": ""}
-
-
-@pytest.mark.parametrize(
-    ("changes", "path", "query"),
-    [
-        ({"path": "/a b/é", "raw_path": None}, "/a b/é", ""),
-        ({"path": "/100%", "raw_path": None}, "/100%", ""),
-        ({"path": "/api/x", "raw_path": None, "root_path": "/api"}, "/x", ""),
-        ({"path": "/api/x", "raw_path": b"/api/x", "root_path": "/api/"}, "/x", ""),
-        ({"path": "/api", "raw_path": b"/api", "root_path": "/api"}, "/", ""),
-        ({"path": "/apiary", "raw_path": b"/apiary", "root_path": "/api"}, "/apiary", ""),
-        ({"path": "/x", "raw_path": b"/x?y", "query_string": b"y"}, "/x", "y"),
-        ({"path": "/x", "raw_path": b"/x", "query_string": b"%C3%A9"}, "/x", "%C3%A9"),
-        ({"method": "OPTIONS", "path": "*", "raw_path": b"*"}, "*", ""),
-    ],
-)
-def test_scopes_of_all_sorts(run: Run, changes: Scope, path: str, query: str) -> None:
-    """Optional keys may be missing, and root_path comes in several tastes."""
-
-    async def main() -> None:
-        told = Told()
-        await called(told, scope(**changes))
-        (request,) = told.requests
-        assert (path, query) == (request.path, request.query)
-
-    run(main())
-
-
-def test_bodies_of_http_2_have_no_known_length(run: Run) -> None:
-    """No Content-Length and no Transfer-Encoding: in HTTP/2 there may be a body all the same."""
-
-    async def handler(request: Request) -> Response:
-        return Response(status=200, body=repr(request.body.size).encode() + await request.body.read(10))
-
-    async def main() -> None:
-        message: Message = {"type": "http.request", "body": b"abc"}
-        for version, body in (("2", b"Noneabc"), ("1.1", b"0")):
-            sent = await called(handler, scope(http_version=version, client=None), message)
-            assert body == sent[-1]["body"]
-
-    run(main())
-
-
-@pytest.mark.parametrize("headers", [[(b"content-length", b"x")], [(b"content-length", b"9" * 5000)]])
-def test_lengths_that_a_server_let_through_are_refused(run: Run, headers: list[tuple[bytes, bytes]]) -> None:
-    """Not every server checks what llhttp checks."""
-
-    async def main() -> None:
-        sent = await called(hello, scope(headers=[(b"host", b"a"), *headers]))
-        assert 400 == sent[0]["status"]
-
-    run(main())
-
-
-def test_a_client_that_is_gone_is_silent(run: Run) -> None:
-    """A send that fails with OSError, as ASGI has it since 2.4, is no fault."""
-
-    async def main() -> None:
-        events: list[Event] = []
-        closed = asyncio.Event()
-
-        async def chunks() -> AsyncIterator[bytes]:
-            try:
-                yield b"abc"
-            finally:
-                closed.set()
-
-        async def handler(request: Request) -> Response:
-            return Response(status=200, body=chunks())
-
-        async def receive() -> Message:
-            await asyncio.Event().wait()
-            raise AssertionError("nobody sets it")
-
-        async def send(message: Message) -> None:
-            raise OSError("gone")
-
-        await door(handler, events)(scope(), receive, send)
-        assert [] == events
-
-    run(main())
-
-
-def test_the_lifespan_runs_the_hooks(run: Run) -> None:
-    """In order, once each; without hooks it completes too."""
-
-    async def main() -> None:
-        order: list[str] = []
-
-        async def startup() -> None:
-            order.append("up")
-
-        async def shutdown() -> None:
-            order.append("down")
-
-        app = AsgiDoor(hello, lambda event: None, startup=startup, shutdown=shutdown)
-        async with uvicorn_serving(app, lifespan="on") as connect:
-            assert ["up"] == order
-            assert 200 == (await (await connect()).ask(GET)).status
-        assert ["up", "down"] == order
-        async with uvicorn_serving(door(hello), lifespan="on") as connect:
-            assert 200 == (await (await connect()).ask(GET)).status
-
-    run(main())
-
-
-@pytest.mark.parametrize("moment", ["startup", "shutdown"])
-def test_a_hook_that_fails_says_why(run: Run, moment: str) -> None:
-    """The server prints the text and stops."""
-    problem = Problem(file="a.toml", line=1, key="b", found="c", expected="d")
-
-    async def fail() -> None:
-        raise ConfigError((problem,))
-
-    async def main() -> None:
-        sent: list[Message] = []
-
-        async def receive() -> Message:
-            return {"type": f"lifespan.{moment}"}
-
-        async def send(message: Message) -> None:
-            sent.append(message)
-
-        app = AsgiDoor(hello, lambda event: None, startup=fail, shutdown=fail)
-        await app({"type": "lifespan"}, receive, send)
-        assert [{"type": f"lifespan.{moment}.failed", "message": str(problem)}] == sent
-
-    run(main())
-
-
-def test_websockets_are_turned_away(run: Run) -> None:
-    """Closed before they are accepted, which a server makes 403; other kinds of scope are an error."""
-
-    async def main() -> None:
-        sent = await called(hello, {"type": "websocket"}, {"type": "websocket.connect"})
-        assert [{"type": "websocket.close", "code": 1000}] == sent
-        with pytest.raises(ValueError, match="carrier-pigeon"):
-            await called(hello, {"type": "carrier-pigeon"})
 
     run(main())

@@ -139,6 +139,20 @@ def test_bad_bodies_fail_for_whoever_reads_them(data: bytes) -> None:
         assert reading.reader.phase == DONE
 
 
+def test_every_cut_of_a_pipeline_is_read_the_same() -> None:
+    """Ends of messages are found wherever two reads meet."""
+    wire = CHUNKED + GET + post(b"Content-Length: 4", body=b"\r\n\r\n") + CHUNKED + b"\r\n" + GET
+    expected = [
+        ("POST", "/", "", b"abc\r\n\r\n"),
+        ("GET", "/", "", b""),
+        ("POST", "/", "", b"\r\n\r\n"),
+        ("POST", "/", "", b"abc\r\n\r\n"),
+        ("GET", "/", "", b""),
+    ]
+    for cut in range(len(wire)):
+        assert expected == read(wire[:cut], wire[cut:]).told(), cut
+
+
 @given(st.data())
 def test_any_cut_of_any_pipeline_is_read_the_same(data: st.DataObject) -> None:
     """Random requests, chunked at random, cut at random, are what was sent."""

@@ -9,7 +9,9 @@ import wasmtime
 
 from sandbox import Sandbox
 from serverless_wasm.errors import (
+    CpuExceeded,
     DeadlineExceeded,
+    FuelExhausted,
     GuestTrap,
     HostLimit,
     InvocationError,
@@ -55,6 +57,51 @@ def test_each_bad_end_is_one_error(
 
     assert str(caught.value).isprintable()
     asyncio.run(sandbox.run(sandbox.link(module(""), TOUCH)))
+
+
+def test_processor_time_is_limited_and_waiting_is_free(sandbox: Sandbox) -> None:
+    """A busy guest ends once it has used its share; one that waits ten times as long does not."""
+    spin = sandbox.link('(module (func (export "handle") (loop (br 0))))')
+
+    async def pause(_owner: object) -> int:
+        await asyncio.sleep(0.2)
+        return 0
+
+    wait = sandbox.link(
+        '(module (import "env" "f" (func $f (result i64))) (func (export "handle") (drop (call $f))))',
+        HostFunction("f", (), "i64", pause, waits=True),
+    )
+
+    with pytest.raises(CpuExceeded, match=r"cpu: more than 0\.02 s"):
+        asyncio.run(sandbox.run(spin, limits=Limits(cpu=0.02)))
+    fiber = asyncio.run(sandbox.run(wait, limits=Limits(cpu=0.02)))
+
+    assert fiber.busy < 0.02
+
+
+def test_fuel_is_the_same_every_time() -> None:
+    """Instructions are counted exactly: one less than needed ends the guest, wherever the clock stands."""
+    room = Sandbox(slots=4, fuel=True)
+    linked = room.link(
+        """(module (func (export "handle") (local $n i32)
+          (loop (local.set $n (i32.add (local.get $n) (i32.const 1)))
+            (br_if 0 (i32.lt_u (local.get $n) (i32.const 1000))))))"""
+    )
+
+    def enough(fuel: int) -> bool:
+        try:
+            asyncio.run(room.run(linked, limits=Limits(fuel=fuel)))
+        except FuelExhausted:
+            return False
+        return True
+
+    needed = next(fuel for fuel in range(1000, 20_000) if enough(fuel))
+    for _ in range(3):
+        assert enough(needed)
+        assert not enough(needed - 1)
+    asyncio.run(room.run(linked))
+    linked.close()
+    room.close()
 
 
 def test_loop_in_start_ends_at_the_deadline(sandbox: Sandbox) -> None:

@@ -13,6 +13,7 @@ import uvloop
 from sandbox import Sandbox
 from serverless_wasm.errors import DeadlineExceeded, Failed, Overloaded
 from serverless_wasm.limits import Limits
+from serverless_wasm.wasm.fiber import Fiber
 from serverless_wasm.wasm.linker import HostFunction, Kind, Reply
 
 SPIN = '(module (func (export "handle") (loop (br 0))))'
@@ -86,6 +87,58 @@ def test_busy_guests_share_one_slice_a_turn(sandbox: Sandbox, run: Any) -> None:
 
 
 @pytest.mark.parametrize("run", LOOPS)
+def test_busy_applications_share_evenly_whatever_their_crowds(sandbox: Sandbox, run: Any) -> None:
+    """One busy guest of an application gets as much of the processor as another application's twelve."""
+    linked = sandbox.link(SPIN)
+
+    async def busy(share: str) -> Fiber:
+        fiber = sandbox.fiber(linked, limits=Limits(timeout=0.6))
+        fiber.share = share
+        try:
+            await sandbox.scheduler.run(fiber, fiber.begin_instance())
+            with pytest.raises(DeadlineExceeded):
+                await sandbox.scheduler.run(fiber, fiber.begin_call(b"handle"))
+        finally:
+            fiber.close()
+        return fiber
+
+    async def main() -> tuple[float, float]:
+        alone, *crowd = await asyncio.gather(busy("alone"), *(busy("crowd") for _ in range(12)))
+        return alone.busy, sum(fiber.busy for fiber in crowd)
+
+    alone, crowd = run(main())
+
+    assert 0.5 < alone / crowd < 2
+
+
+@pytest.mark.parametrize("run", LOOPS)
+def test_waits_that_are_over_at_once_are_no_way_to_keep_the_loop(sandbox: Sandbox, run: Any) -> None:
+    """A loop of host functions that need not wait gives way as any other loop does."""
+    linked = sandbox.link(
+        """(module (import "env" "f" (func $f (result i64)))
+          (func (export "handle") (loop (drop (call $f)) (br 0))))""",
+        HostFunction("f", (), "i64", at_once, waits=True),
+    )
+
+    async def main() -> int:
+        limits = Limits(timeout=0.3, host_calls=10**9)
+        busy = [asyncio.create_task(sandbox.run(linked, limits=limits)) for _ in range(3)]
+        turns = 0
+        while not all(task.done() for task in busy):
+            await asyncio.sleep(0)
+            turns += 1
+        ends = await asyncio.gather(*busy, return_exceptions=True)
+        assert [DeadlineExceeded] * 3 == [type(end) for end in ends]
+        return turns
+
+    assert run(main()) > 30
+
+
+async def at_once(_owner: object) -> int:
+    return 0
+
+
+@pytest.mark.parametrize("run", LOOPS)
 def test_cancelling_a_waiting_guest_cancels_what_it_waits_for(sandbox: Sandbox, run: Any) -> None:
     """The operation ends before the store is freed, and the same module runs again."""
     linked = sandbox.link(WAIT, *FUNCTIONS)
@@ -113,7 +166,7 @@ def test_cancelling_busy_guests_frees_them(sandbox: Sandbox, run: Any) -> None:
 
     async def main() -> None:
         for _ in range(2):
-            tasks = [asyncio.create_task(sandbox.run(linked)) for _ in range(sandbox.scheduler.slots)]
+            tasks = [asyncio.create_task(sandbox.run(linked)) for _ in range(sandbox.engine.slots)]
             for _ in range(5):
                 await asyncio.sleep(0)
             for task in tasks:
@@ -170,21 +223,6 @@ def test_capability_error_after_waiting_is_a_code_for_the_guest(sandbox: Sandbox
     asyncio.run(sandbox.run(linked))
 
     assert [2**64 - 1] == shown
-
-
-def test_slots_are_counted(sandbox: Sandbox) -> None:
-    """One more than there are is refused; one given back can be taken."""
-    scheduler = sandbox.scheduler
-    for _ in range(scheduler.slots):
-        scheduler.admit()
-    with pytest.raises(Overloaded):
-        scheduler.admit()
-    scheduler.release()
-    scheduler.admit()
-    for _ in range(scheduler.slots):
-        scheduler.release()
-
-    assert scheduler.taken == 0
 
 
 def test_pool_without_a_free_slot_is_overloaded_not_an_abort() -> None:

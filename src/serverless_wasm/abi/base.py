@@ -14,8 +14,7 @@ from serverless_wasm.abi.response import ResponseDraft
 from serverless_wasm.events import ConnectionRefused, Emit, GuestLogged
 from serverless_wasm.limits import Limits
 from serverless_wasm.messages import Request, Response
-from serverless_wasm.net.policy import Policy
-from serverless_wasm.net.tcp import Network, Sockets
+from serverless_wasm.net.tcp import Outbound, Sockets
 from serverless_wasm.wasm.fiber import Fiber
 from serverless_wasm.wasm.linker import LinkedModule
 from serverless_wasm.wasm.modules import Module
@@ -29,8 +28,7 @@ class Grants:
     function: str
     limits: Limits
     variables: Mapping[bytes, bytes]
-    policy: Policy
-    network: Network
+    outbound: Outbound
     emit: Emit
 
 
@@ -38,8 +36,8 @@ class Invocation:
     """One request through one guest: all that its host functions may touch, and what it used."""
 
     __slots__ = (
-        "_log_bytes", "_log_lines", "_sockets", "busy", "deadline", "grants", "host_calls", "log_dropped",
-        "memory_peak", "request", "response",
+        "_log_bytes", "_log_lines", "_sockets", "busy", "deadline", "grants", "held", "host_calls",
+        "log_dropped", "memory_peak", "request", "response",
     )  # fmt: skip
 
     def __init__(self, request: Request, grants: Grants) -> None:
@@ -49,6 +47,7 @@ class Invocation:
         self.response = ResponseDraft(grants.limits)
         self.busy = 0.0
         self.memory_peak = 0
+        self.held = 0
         self.host_calls = 0
         self.log_dropped = 0
         self._sockets: Sockets | None = None
@@ -71,8 +70,7 @@ class Invocation:
     def sockets(self) -> Sockets:
         """The invocation's descriptors."""
         if self._sockets is None:
-            grants = self.grants
-            self._sockets = grants.network.for_invocation(grants.policy, grants.limits, self._refused)
+            self._sockets = self.grants.outbound.for_invocation(self._refused)
         return self._sockets
 
     def _refused(self, target: str, reason: str, remedy: str) -> None:
@@ -94,7 +92,7 @@ class Invocation:
     def account(self, fiber: Fiber) -> None:
         """Takes over what a fiber used; called before it is closed."""
         self.busy, self.host_calls = fiber.busy, fiber.host_calls
-        self.memory_peak = fiber.memory_size()
+        self.memory_peak, self.held = fiber.memory_size(), fiber.held
 
 
 class Abi(Protocol):

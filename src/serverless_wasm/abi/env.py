@@ -180,7 +180,8 @@ class EnvAbi:
         """Runs one invocation in a fresh store; whatever happens, the store is gone afterwards."""
         scheduler = self._scheduler
         fiber = Fiber(scheduler.engine, linked.pointer, invocation.grants.limits, invocation)
-        fiber.deadline = invocation.deadline
+        fiber.deadline, fiber.held = invocation.deadline, invocation.held
+        fiber.share = invocation.grants.application
         try:
             await scheduler.run(fiber, fiber.begin_instance())
             if linked.module.export(_INITIALIZE) == _ENTRY:

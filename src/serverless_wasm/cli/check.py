@@ -24,7 +24,18 @@ from serverless_wasm.net.policy import Policy, Rule
 from serverless_wasm.service import EngineRoom
 from serverless_wasm.text import printable
 
-_SIZES = frozenset({"memory", "request_body", "response_body", "response_header_bytes", "log_bytes"})
+_SIZES = frozenset(
+    {
+        "memory",
+        "request_body",
+        "response_body",
+        "response_header_bytes",
+        "socket_received",
+        "socket_sent",
+        "log_bytes",
+        "module_size",
+    }
+)
 _BROKEN = "broken"
 
 
@@ -103,7 +114,11 @@ def _outbound(config: ApplicationConfig) -> Iterator[str]:
 def _limits(limits: Limits) -> Iterator[str]:
     for field in fields(limits):
         value = getattr(limits, field.name)
-        if isinstance(value, float):
+        if value is None:
+            yield f"{field.name} not counted"
+        elif field.name == "rate":
+            yield f"rate {value:g}/s"
+        elif isinstance(value, float):
             yield f"{field.name} {duration_text(value)}"
         else:
             yield f"{field.name} {size_text(value) if field.name in _SIZES else value}"

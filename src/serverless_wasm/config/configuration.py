@@ -53,5 +53,9 @@ class Configuration:
     door: DoorLimits
     slots: int | None
     """Guests at once in a process; None means that the engine decides."""
+    memory: int | None
+    """Bytes of all guests of a process together; None means three quarters of the machine's."""
+    stack: int
+    """Bytes of a guest's stack."""
     drain: float
     """Seconds that running invocations get when the service stops."""

@@ -53,6 +53,8 @@ def load(path: Path) -> Configuration:
         ),
         door=DoorLimits(**checked.server.model_dump(exclude_unset=True, include=set(DoorTable.model_fields))),
         slots=checked.server.slots,
+        memory=checked.server.memory,
+        stack=checked.server.stack,
         drain=checked.server.drain,
     )
 

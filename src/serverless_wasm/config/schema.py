@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from serverless_wasm.config import values
-from serverless_wasm.config.units import parse_count, parse_duration, parse_size
+from serverless_wasm.config.units import parse_count, parse_duration, parse_rate, parse_size
 from serverless_wasm.limits import KIB, MIB
 
 if TYPE_CHECKING:
@@ -54,15 +54,26 @@ class LimitsTable(Table):
     memory: Annotated[int, _size(64 * KIB, 4 * GIB)] | None = None
     table_elements: Annotated[int, _count(0, 10_000_000)] | None = None
     timeout: Annotated[float, _duration(0.001, 24 * HOUR)] | None = None
+    cpu: Annotated[float, _duration(0.001, 24 * HOUR)] | None = None
+    fuel: Annotated[int, _count(1, 10**18)] | None = None
     concurrency: Annotated[int, _count(1, 1_000_000)] | None = None
+    queue: Annotated[int, _count(0, 1_000_000)] | None = None
+    queue_timeout: Annotated[float, _duration(0.001, HOUR)] | None = None
+    rate: Annotated[float, BeforeValidator(parse_rate)] | None = None
     host_calls: Annotated[int, _count(0, 1_000_000_000)] | None = None
     request_body: Annotated[int, _size(0, 4 * GIB)] | None = None
     response_body: Annotated[int, _size(0, 4 * GIB)] | None = None
     response_headers: Annotated[int, _count(0, 10_000)] | None = None
     response_header_bytes: Annotated[int, _size(0, 16 * MIB)] | None = None
     sockets: Annotated[int, _count(0, 10_000)] | None = None
+    application_sockets: Annotated[int, _count(0, 1_000_000)] | None = None
+    socket_received: Annotated[int, _size(0, 1024 * GIB)] | None = None
+    socket_sent: Annotated[int, _size(0, 1024 * GIB)] | None = None
+    connect_timeout: Annotated[float, _duration(0.001, HOUR)] | None = None
+    socket_timeout: Annotated[float, _duration(0.001, 24 * HOUR)] | None = None
     log_bytes: Annotated[int, _size(0, GIB)] | None = None
     log_lines: Annotated[int, _count(0, 1_000_000)] | None = None
+    module_size: Annotated[int, _size(8, 256 * MIB)] | None = None
 
 
 class DoorTable(Table):
@@ -82,6 +93,8 @@ class ServerTable(DoorTable):
     """The `[server]` table: what a connection may use, and what the process may."""
 
     slots: Annotated[int, _count(1, 1_000_000)] | None = None
+    memory: Annotated[int, _size(MIB, 1024 * 1024 * GIB)] | None = None
+    stack: Annotated[int, _size(64 * KIB, 8 * MIB)] = 256 * KIB
     drain: Annotated[float, _duration(0, HOUR)] = 10.0
 
 

@@ -11,6 +11,7 @@ import re
 _SIZE = re.compile(r"([0-9]{1,18}) ?(B|KB|MB|GB|KiB|MiB|GiB)")
 _BYTES = {"GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "GB": 10**9, "MB": 10**6, "KB": 10**3, "B": 1}
 _DURATION = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?(ms|s|m|h)")
+_RATE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?/ ?(s|m|h)")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
@@ -34,6 +35,13 @@ def parse_duration(value: object, at_least: float, at_most: float) -> float:
         return float(seconds)
     bounds = f'from "{duration_text(at_least)}" to "{duration_text(at_most)}"'
     raise ValueError(f'a duration such as "10s" or "250ms", {bounds}')
+
+
+def parse_rate(value: object) -> float:
+    """Requests a second from text such as `100/s` or `6/m`; raises ValueError for anything else."""
+    if isinstance(value, str) and (match := _RATE.fullmatch(value)) and float(match[1]) > 0:
+        return float(match[1]) / _SECONDS[match[2]]
+    raise ValueError('a rate such as "100/s", "600/m" or "1000/h", more than 0')
 
 
 def parse_count(value: object, at_least: int, at_most: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -147,7 +147,7 @@ class Policy:
 
     An address of `own`, where this service listens itself, takes a rule with one host and one port, lest a
     guest call itself in circles or reach the administration. An own address that is unspecified (0.0.0.0,
-    [::]) or a name means every loopback address; the machine's other addresses are for the caller to add.
+    [::]) or a name means every address of this machine, in both versions of IP.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -176,16 +176,19 @@ class Policy:
         reason = f"no entry of allowed_outbound_hosts covers {scheme}://{target}"
         return Decision(reason=reason, remedy=_line(scheme, target))
 
-    def permits_address(self, scheme: str, target: Target, address: Address) -> Decision:
+    def permits_address(
+        self, scheme: str, target: Target, address: Address, is_local: Callable[[Address], bool]
+    ) -> Decision:
         """Decides on one address that the target resolved to; connect to that very address or to none.
 
         Includes the decision on the name. Call it for every address: the answers of a hostile name differ.
+        `is_local` says whether an address is this machine's own; it is asked only where that matters.
         """
         named = self.permits_name(scheme, target)
         if not named:
             return named
         rules = [rule for rule in self.rules if rule.covers(scheme, target.port)]
-        if self._is_own(address, target.port) and not any(
+        if self._is_own(address, target.port, is_local) and not any(
             len(rule.ports) == 1 and rule.host in (target.host, address) for rule in rules
         ):
             reason = f"{target} is {address}, where this service itself listens"
@@ -197,10 +200,14 @@ class Policy:
         beyond_names = address != target.host and not _nameable(address, special)
         return Decision(reason=reason, remedy=_line(scheme, target, *([address] if beyond_names else [])))
 
-    def _is_own(self, address: Address, port: int) -> bool:
+    def _is_own(self, address: Address, port: int, is_local: Callable[[Address], bool]) -> bool:
         reached = _embedded(address) or address
         hosts = [own.host for own in self.own if own.port == port]
-        return any(host in (address, reached) or (reached.is_loopback and _is_broad(host)) for host in hosts)
+        if address in hosts or reached in hosts:
+            return True
+        if reached.is_unspecified:  # the system connects it to loopback
+            return bool(hosts)
+        return any(map(_is_broad, hosts)) and (reached.is_loopback or is_local(reached))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

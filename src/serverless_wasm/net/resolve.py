@@ -17,9 +17,8 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from serverless_wasm.errors import Failed
-from serverless_wasm.net.policy import Address, Host
+from serverless_wasm.net.policy import Address, Target
 
-_TIMEOUT = 2.0  # THREATS G28; glibc alone would wait 5 s a server and try
 _LOOKUPS = 4  # of one payer at once; each is a thread until the system's resolver returns
 _ADDRESSES = 16  # of one answer; a hostile zone may send hundreds
 
@@ -36,31 +35,30 @@ class Resolver:
     a few threads and no claim on another's, so a name server that never answers costs its own application.
     """
 
-    def __init__(
-        self, *, timeout: float = _TIMEOUT, getaddrinfo: Callable[..., Iterable[Any]] = socket.getaddrinfo
-    ) -> None:
-        self._timeout = timeout
+    def __init__(self, *, getaddrinfo: Callable[..., Iterable[Any]] = socket.getaddrinfo) -> None:
         self._getaddrinfo = getaddrinfo
         # A share lives as long as a lookup holds it: applications come and go with every reload.
         self._shares: WeakValueDictionary[Hashable, asyncio.Semaphore] = WeakValueDictionary()
         self._lookups: dict[_Key, _Lookup] = {}
         self._closed = False
 
-    async def resolve(self, host: Host, port: int, *, payer: Hashable = None) -> tuple[Address, ...]:
-        """The addresses of a host, in the system's order; an address is its own answer.
+    async def resolve(self, target: Target, *, payer: Hashable, deadline: float) -> tuple[Address, ...]:
+        """The addresses of a target's host, in the system's order; an address is its own answer.
 
         Callers of one payer who wait for the same name share one lookup. Raises Failed when the name has no
-        address, or not within the deadline.
+        address, or not before the deadline, a time of the loop's clock: glibc alone would wait 5 s for each
+        server and try.
         """
+        host = target.host
         if not isinstance(host, str):
             return (host,)
         if self._closed:
             raise Failed("the network is closed")
         try:
-            async with asyncio.timeout(self._timeout):
-                answer = await self._shared((payer, host, port))
+            async with asyncio.timeout_at(deadline):
+                answer = await self._shared((payer, host, target.port))
         except TimeoutError:
-            raise Failed(f"{host} cannot be looked up: no answer within {self._timeout:g} s") from None
+            raise Failed(f"{host} cannot be looked up: no answer in time") from None
         if isinstance(answer, str):
             raise Failed(f"{host} cannot be looked up: {answer}")
         return answer

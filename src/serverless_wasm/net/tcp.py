@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
-import socket
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
+from serverless_wasm.alarms import Alarms
 from serverless_wasm.errors import CapabilityError, Failed, NotPermitted, NotThere, TooLarge
-from serverless_wasm.limits import KIB, Limits
+from serverless_wasm.limits import Limits
+from serverless_wasm.net.connection import Connection
+from serverless_wasm.net.interfaces import is_local
 from serverless_wasm.net.policy import Address, Policy, Target
 from serverless_wasm.net.resolve import Resolver
 from serverless_wasm.text import printable
@@ -24,50 +23,68 @@ from serverless_wasm.text import printable
 Refused = Callable[[str, str, str], None]
 """Hears of a refusal: the target, the reason, and the line that would permit it or nothing."""
 
-_CONNECT_TIMEOUT = 2.0  # THREATS 2.4: a black hole answers no SYN
-_ADDRESSES_TRIED = 4  # so that each has half a second or more
-_READ_SIZE = 64 * KIB
-_WRITE_SIZE = 256 * KIB
+_ADDRESSES_TRIED = 4  # so that each has a fair part of the deadline
 _REFUSALS_REPORTED = 10  # of one invocation; a guest may ask a hundred thousand times
 
 
 class Network:
     """What guests reach the network through; one for all applications, each of which pays its own lookups."""
 
-    def __init__(
-        self, *, resolver: Resolver | None = None, connect_timeout: float = _CONNECT_TIMEOUT
-    ) -> None:
-        self._resolver = resolver or Resolver()
-        self._connect_timeout = connect_timeout
+    def __init__(self, *, resolver: Resolver | None = None) -> None:
+        self.resolver = resolver or Resolver()
+        self._alarms = Alarms()
 
-    def for_invocation(self, policy: Policy, limits: Limits, refused: Refused) -> Sockets:
-        """The descriptors of one invocation; whoever asked for them calls `close_all` at its end."""
-        return Sockets(self, policy, limits, refused)
+    def for_application(self, policy: Policy, limits: Limits) -> Outbound:
+        """The share of one application of one deployment; needs no closing."""
+        return Outbound(self, policy, limits)
 
     def close(self) -> None:
         """Looks no more names up; invocations close their own descriptors."""
-        self._resolver.close()
+        self.resolver.close()
 
-    async def resolve(self, target: Target, policy: Policy) -> tuple[Address, ...]:
-        """The addresses of the target, none of them vetted yet. Raises Failed."""
-        return await self._resolver.resolve(target.host, target.port, payer=policy)
-
-    async def dial(self, addresses: Sequence[Address], port: int) -> _Connection:
-        """Connects to the first address that answers, all within one deadline.
+    async def dial(
+        self, addresses: Sequence[Address], port: int, limits: Limits, deadline: float
+    ) -> Connection:
+        """Connects to the first address that answers before the deadline, a time of the loop's clock.
 
         Each gets an even share of the time left, so that a black hole at the head leaves some to the others.
         Raises the OSError of the last.
         """
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self._connect_timeout
         failure = OSError(errno.EADDRNOTAVAIL, "no address")
         for tried, address in enumerate(addresses):
-            share = (end - loop.time()) / (len(addresses) - tried)
+            now = asyncio.get_running_loop().time()
+            share = (deadline - now) / (len(addresses) - tried)
             try:
-                return await _connected(address, port, share)
+                return await self._connect(address, port, limits, now + share)
             except OSError as error:
                 failure = error
         raise failure
+
+    async def _connect(self, address: Address, port: int, limits: Limits, deadline: float) -> Connection:
+        connection = Connection(address, limits, self._alarms)
+        try:
+            await connection.connect(address, port, deadline)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+class Outbound:
+    """What one application may reach, and how many descriptors all its invocations hold."""
+
+    __slots__ = ("limits", "network", "open", "policy")
+
+    def __init__(self, network: Network, policy: Policy, limits: Limits) -> None:
+        self.network = network
+        self.policy = policy
+        self.limits = limits
+        self.open = 0
+        """Descriptors in use now, those of connects under way included; Sockets keeps the count."""
+
+    def for_invocation(self, refused: Refused) -> Sockets:
+        """The descriptors of one invocation; whoever asked for them calls `close_all` at its end."""
+        return Sockets(self, refused)
 
 
 class Sockets:
@@ -76,45 +93,32 @@ class Sockets:
     Every operation may be cancelled at any time; one read and one write may wait on a descriptor at once.
     """
 
-    __slots__ = (
-        "_closed",
-        "_connections",
-        "_dialling",
-        "_network",
-        "_next",
-        "_policy",
-        "_refusals",
-        "_refused",
-        "_room",
-    )
+    __slots__ = ("_closed", "_connections", "_next", "_open", "_outbound", "_refusals", "_refused")
 
-    def __init__(self, network: Network, policy: Policy, limits: Limits, refused: Refused) -> None:
-        self._network = network
-        self._policy = policy
-        self._room = limits.sockets
+    def __init__(self, outbound: Outbound, refused: Refused) -> None:
+        self._outbound = outbound
         self._refused = refused
         self._refusals = 0
-        self._connections: dict[int, _Connection] = {}
-        self._dialling = 0
+        self._connections: dict[int, Connection] = {}
+        self._open = 0
         self._next = 0
         self._closed = False
 
     async def connect(self, target: bytes) -> int:
-        """Connects to `host:port` and returns the descriptor.
+        """Connects to `host:port` and returns the descriptor; look-up and connection have one deadline.
 
-        Raises NotPermitted, having told `refused`; TooLarge when all descriptors are in use, or the system
-        has none; Failed when the name or the connection fails.
+        Raises NotPermitted, having told `refused`; TooLarge when the invocation or the application has all
+        its descriptors in use, or the system has none; Failed when the name or the connection fails.
         """
-        if len(self._connections) + self._dialling >= self._room:
-            raise TooLarge(f"{self._room} descriptors are open, which is the limit")
-        self._dialling += 1
+        self._take()
         try:
             connection = await self._dial(target)
-        finally:
-            self._dialling -= 1
-        if self._closed:
-            connection.close()
-            raise Failed("the invocation is over")
+            if self._closed:
+                connection.close()
+                raise Failed("the invocation is over")
+        except BaseException:
+            self._give()
+            raise
         descriptor = self._next
         self._next += 1
         self._connections[descriptor] = connection
@@ -123,20 +127,22 @@ class Sockets:
     async def read(self, descriptor: int, size: int) -> bytes:
         """Waits for at least one byte and returns what is there, 64 KiB at most; b"" at the end.
 
-        A size of 0 returns b"" at once. Raises NotThere; Failed when the connection broke.
+        A size of 0 returns b"" at once. Raises NotThere; Failed when the connection broke, when nothing
+        came in time, or when more comes than the descriptor may receive. The descriptor remains open.
         """
         connection = self._connection(descriptor)
         if size <= 0:
             return b""
         try:
-            return await connection.read(min(size, _READ_SIZE))
+            return await connection.read(size)
         except OSError as error:
             raise _failure(error) from error
 
     async def write(self, descriptor: int, data: bytes) -> int:
         """Writes all of it, waiting for room as often as it takes, and returns its length.
 
-        Raises NotThere; Failed when the connection broke, and then nobody knows how much has arrived.
+        Raises NotThere; Failed when the connection broke or took too long, and then nobody knows how much
+        has arrived; Failed, with nothing sent, when it is more than the descriptor may send.
         """
         connection = self._connection(descriptor)
         try:
@@ -149,37 +155,55 @@ class Sockets:
         """Closes one; whoever waits on it gets Failed. Raises NotThere."""
         self._connection(descriptor).close()
         del self._connections[descriptor]
+        self._give()
 
     def close_all(self) -> None:
         """Closes every descriptor, and those still to come of a connect under way. May be called again."""
         self._closed = True
         while self._connections:
             self._connections.popitem()[1].close()
+            self._give()
 
-    def _connection(self, descriptor: int) -> _Connection:
+    def _connection(self, descriptor: int) -> Connection:
         connection = self._connections.get(descriptor)
         if connection is None:
             raise NotThere(f"descriptor {descriptor} is not open")
         return connection
 
-    async def _dial(self, text: bytes) -> _Connection:
+    def _take(self) -> None:
+        limits = self._outbound.limits
+        if self._open >= limits.sockets:
+            raise TooLarge(f"sockets: {limits.sockets} are open, which is the limit")
+        if self._outbound.open >= limits.application_sockets:
+            raise TooLarge(f"application_sockets: {limits.application_sockets} are open, which is the limit")
+        self._open += 1
+        self._outbound.open += 1
+
+    def _give(self) -> None:
+        self._open -= 1
+        self._outbound.open -= 1
+
+    async def _dial(self, text: bytes) -> Connection:
         try:
             target = Target.parse(text)
         except NotPermitted as error:
             self._report(printable(text), str(error), "")
             raise
-        addresses = await self._vetted(target)
+        outbound, limits = self._outbound, self._outbound.limits
+        deadline = asyncio.get_running_loop().time() + limits.connect_timeout
+        addresses = (await self._vetted(target, deadline))[:_ADDRESSES_TRIED]
         try:
-            return await self._network.dial(addresses[:_ADDRESSES_TRIED], target.port)
+            return await outbound.network.dial(addresses, target.port, limits, deadline)
         except OSError as error:
             raise _failure(error) from error
 
-    async def _vetted(self, target: Target) -> list[Address]:
-        decision = self._policy.permits_name("tcp", target)
+    async def _vetted(self, target: Target, deadline: float) -> list[Address]:
+        policy, resolver = self._outbound.policy, self._outbound.network.resolver
+        decision = policy.permits_name("tcp", target)
         if decision:
             vetted: list[Address] = []
-            for address in await self._network.resolve(target, self._policy):
-                decision = self._policy.permits_address("tcp", target, address)
+            for address in await resolver.resolve(target, payer=self._outbound, deadline=deadline):
+                decision = policy.permits_address("tcp", target, address, is_local)
                 vetted += [address] if decision else []
             if vetted:
                 return vetted
@@ -190,129 +214,6 @@ class Sockets:
         self._refusals += 1
         if self._refusals <= _REFUSALS_REPORTED:
             self._refused(target, reason, remedy)
-
-
-class _Connection:
-    """A connected socket. Its waiters leave the event loop before its number is free for another."""
-
-    __slots__ = ("_readable", "_socket", "_writable")
-
-    def __init__(self, version: int) -> None:
-        family = socket.AF_INET6 if version == 6 else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
-        self._socket.setblocking(False)
-        loop, number = asyncio.get_running_loop(), self._socket.fileno()
-        self._readable = _Readable(loop, number)
-        self._writable = _Writable(loop, number)
-
-    async def connect(self, address: Address, port: int) -> None:
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        code = self._socket.connect_ex((str(address), port))
-        if code == errno.EINPROGRESS:
-            await self._writable.wait()
-            code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            raise OSError(code, os.strerror(code))
-
-    async def read(self, size: int) -> bytes:
-        while True:
-            with suppress(BlockingIOError):
-                return self._socket.recv(size)
-            await self._readable.wait()
-
-    async def write(self, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
-            with suppress(BlockingIOError):
-                rest = rest[self._socket.send(rest[:_WRITE_SIZE]) :]
-            if rest:  # through the loop between two pieces, however fast the other side takes them
-                await self._writable.wait()
-
-    def close(self) -> None:
-        self._readable.shut()
-        self._writable.shut()
-        with suppress(OSError):  # the connection may have been reset; its number is free all the same
-            self._socket.close()
-
-
-class _Gate(ABC):
-    """Waits until a socket is ready in one direction; to be shut before the socket is closed.
-
-    A number that is closed while an event loop still watches it would wake, or silence, its next owner: so
-    the loop forgets it in the same step as the close, even if the waiter has yet to see its cancellation.
-    """
-
-    __slots__ = ("_loop", "_number", "_waiter")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
-        self._loop = loop
-        self._number = number
-        self._waiter: asyncio.Future[None] | None = None
-
-    async def wait(self) -> None:
-        if self._waiter is not None:
-            raise Failed("another operation already waits on this descriptor")
-        waiter = self._waiter = self._loop.create_future()
-        try:
-            self._watch(waiter)
-            await waiter
-        finally:
-            if self._waiter is waiter:
-                self._forget()
-
-    def shut(self) -> None:
-        """Wakes the waiter, who then finds the socket closed."""
-        if self._waiter is not None:
-            _wake(self._waiter)
-            self._forget()
-
-    def _forget(self) -> None:
-        self._unwatch()
-        self._waiter = None
-
-    @abstractmethod
-    def _watch(self, waiter: asyncio.Future[None]) -> None:
-        """Has the loop wake the waiter."""
-
-    @abstractmethod
-    def _unwatch(self) -> None:
-        """Has the loop forget the socket in this direction."""
-
-
-class _Readable(_Gate):
-    __slots__ = ()
-
-    def _watch(self, waiter: asyncio.Future[None]) -> None:
-        self._loop.add_reader(self._number, _wake, waiter)
-
-    def _unwatch(self) -> None:
-        self._loop.remove_reader(self._number)
-
-
-class _Writable(_Gate):
-    __slots__ = ()
-
-    def _watch(self, waiter: asyncio.Future[None]) -> None:
-        self._loop.add_writer(self._number, _wake, waiter)
-
-    def _unwatch(self) -> None:
-        self._loop.remove_writer(self._number)
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
-
-
-async def _connected(address: Address, port: int, seconds: float) -> _Connection:
-    connection = _Connection(address.version)
-    try:
-        async with asyncio.timeout(seconds):
-            await connection.connect(address, port)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 # What the system lacks is no room for the guest either; everything else is the network's failure.

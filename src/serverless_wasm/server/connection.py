@@ -11,7 +11,6 @@ sent than is being read, that is noticed only afterwards.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -92,7 +91,7 @@ class Connection(asyncio.Protocol):
         self._held = False  # reading is paused
         self._leaving = False  # the last answer is out
         self._loop = loop
-        self._queue: deque[Turn] = deque()
+        self._queue: list[Turn] = []  # a deque takes 700 bytes even when empty
         self._refusal: tuple[Request, Response] | None = None
         self._rest = b""
         self._shared = shared
@@ -291,7 +290,7 @@ class Connection(asyncio.Protocol):
         """Answers what is in the queue, in order, until it is empty."""
         try:
             while self._queue and not self._leaving:
-                turn = self._queue.popleft()
+                turn = self._queue.pop(0)
                 if self._held:
                     self._unhold()
                 await self._answer(turn)

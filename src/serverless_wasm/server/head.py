@@ -2,6 +2,8 @@
 
 A request line and header fields come in; method, target, host and framing go out, in one reading only.
 It must never repair what has two readings: that is 400, because another server may read it the other way.
+
+`Forwarded` and `X-Forwarded-*` pass as the client sent them: they are claims, and nothing here believes them.
 """
 
 from __future__ import annotations

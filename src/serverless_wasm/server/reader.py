@@ -53,7 +53,7 @@ _MEANINGS: dict[str, Callable[[], RequestError]] = {
     "Pause on PRI/Upgrade": lambda: VersionNotSupported("HTTP/2 on a port that speaks HTTP/1.1"),
     "Invalid method for HTTP/x.x request": lambda: MethodUnknown("a method of RTSP"),
 }
-"""The parser's complaints that are more than BadRequest; found by experiment, held by test_malformed.py."""
+"""The parser's complaints that are more than BadRequest; found by experiment, held by test_reader.py."""
 
 
 class Turn(NamedTuple):

@@ -6,7 +6,9 @@ It must never outlive its ticker, nor be created in a process that will fork.
 
 from __future__ import annotations
 
+import asyncio
 import mmap
+import select
 import sys
 import threading
 import time
@@ -24,8 +26,8 @@ TICK = 0.001
 """Seconds between two epochs; a slice is `SLICE_TICKS` of them, so between one and two."""
 SLICE_TICKS = 2
 WASM_STACK = 256 * KIB
-FIBER_STACK = 512 * KIB
-"""What lies beyond WASM_STACK is for host functions: Python runs there and touches 8 KiB (measured)."""
+HOST_STACK = 256 * KIB
+"""Behind the guest's own stack, for host functions: Python runs there and touches 8 KiB (measured)."""
 MAPPINGS_PER_SLOT = 7  # five measured for a plain guest; a table and a grown memory may split two more
 MAPPINGS_RESERVED = 4_000  # the interpreter, its libraries, compiled modules
 DEFAULT_SLOTS = 10_000
@@ -34,6 +36,7 @@ SLOT_ADDRESSES = MAX_MEMORY + 34 * MIB
 """Reserved for a slot and never used up: its memory, the guard behind it, a table, a stack."""
 MAP_NORESERVE = 0x4000 if sys.platform == "linux" else 0x40  # Python does not name it
 _IDLE_TICKS = 100
+_GLANCE = 0.0002
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,9 @@ class EngineSettings:
 
     slots: int | None = None
     table_elements: int = Limits().table_elements
+    fuel: bool = False
+    """Whether instructions are counted, which makes every guest of the process slower."""
+    stack: int = WASM_STACK
 
 
 def available_slots(wanted: int | None) -> int:
@@ -105,10 +111,13 @@ class Engine:
         check_version()
         settings = settings or EngineSettings()
         self.slots = available_slots(settings.slots)
+        self.fuel = settings.fuel
         config = wasmtime.Config()
         config.epoch_interruption = True
-        config.max_wasm_stack = WASM_STACK
-        lib.wasmtime_config_async_stack_size_set(borrow("wasm_config_t *", config), FIBER_STACK)
+        config.consume_fuel = settings.fuel
+        config.max_wasm_stack = settings.stack
+        stack = settings.stack + HOST_STACK
+        lib.wasmtime_config_async_stack_size_set(borrow("wasm_config_t *", config), stack)
         _features(config)
         _pool(config, self.slots, settings.table_elements)
         _require_address_space(self.slots)
@@ -126,24 +135,44 @@ class Ticker:
     """Advances the engine's epoch every `TICK` seconds while a guest runs; sleeps when none does.
 
     A thread is needed because a busy guest never gives the event loop back by itself. It needs
-    Python's lock for an instant, which a running guest does not hold.
+    Python's lock for an instant, which a running guest does not hold. While a guest of the background
+    runs, the thread also watches the event loop's own poll set: as soon as the loop has something to do
+    for others, the epoch advances and the guest gives way.
     """
 
     def __init__(self, engine: Any) -> None:
         self.running = False
+        self.yielding = False
         self.asleep = False
         self._engine = engine
         self._stopped = False
+        self._poll_set: select.poll | None = None  # the thread's; a poll object must not be used by two
+        self._own_poll_set: select.poll | None = None
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._tick, name="epochs", daemon=True)
         self._thread.start()
 
-    def enter(self) -> None:
-        """A guest is about to run.
+    def attend(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Watches this loop while there are guests in its background, until None is given.
+
+        A loop that does not tell its poll set is not watched: then only ticks end a slice.
+        """
+        number = None if loop is None else _poll_set_of(loop)
+        self._poll_set, self._own_poll_set = (
+            (None, None) if number is None else (_watch(number), _watch(number))
+        )
+
+    def wanted(self) -> bool:
+        """Whether something has arrived that the loop has yet to see."""
+        return self._own_poll_set is not None and bool(self._own_poll_set.poll(0))
+
+    def enter(self, *, yielding: bool) -> None:
+        """A guest is about to run; a `yielding` one gives way to whatever else there is to do.
 
         First `running`, then a look at `asleep`; the thread does the same in mirror image, so one
         of the two always sees the other and no guest runs without a ticker.
         """
+        self.yielding = yielding
         self.running = True
         if self.asleep:
             self.asleep = False
@@ -151,7 +180,7 @@ class Ticker:
 
     def leave(self) -> None:
         """The guest gave control back."""
-        self.running = False
+        self.running = self.yielding = False
 
     def stop(self) -> None:
         """Ends the thread; no epoch advances afterwards."""
@@ -162,12 +191,25 @@ class Ticker:
     def _tick(self) -> None:
         idle = 0
         while not self._stopped:
-            time.sleep(TICK)
+            self._pause()
             lib.wasmtime_engine_increment_epoch(self._engine)
             idle = 0 if self.running else idle + 1
             if idle > _IDLE_TICKS:
                 idle = 0
                 self._sleep()
+
+    def _pause(self) -> None:
+        """Lets an epoch pass: a tick, or less once a yielding guest is in others' way."""
+        end = time.monotonic() + TICK
+        while (left := end - time.monotonic()) > 0:
+            poll_set = self._poll_set
+            if poll_set is None:
+                time.sleep(left)
+            elif not self.yielding:
+                time.sleep(min(left, _GLANCE))
+            elif poll_set.poll(left * 1000) and self.yielding:
+                self.yielding = False  # once a slice: the loop needs the processor now, not this thread
+                return
 
     def _sleep(self) -> None:
         self._wake.clear()
@@ -176,3 +218,19 @@ class Ticker:
             self.asleep = False
             return
         self._wake.wait()
+
+
+def _watch(number: int) -> select.poll:
+    poll_set = select.poll()
+    poll_set.register(number, select.POLLIN)
+    return poll_set
+
+
+def _poll_set_of(loop: asyncio.AbstractEventLoop) -> int | None:
+    """The descriptor that becomes readable when the loop has something to do: uvloop's, or asyncio's."""
+    uvloops = getattr(loop, "_get_backend_id", None)
+    selector = getattr(loop, "_selector", None)
+    try:
+        return int(uvloops() if uvloops else selector.fileno())  # type: ignore[union-attr] # see except
+    except (AttributeError, OSError):  # a loop of another kind
+        return None

@@ -7,12 +7,14 @@ It must never be polled from two tasks, nor touched after `close`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Any
 
 from serverless_wasm.alarms import Alarm, Alarms
 from serverless_wasm.errors import (
+    CpuExceeded,
     DeadlineExceeded,
+    FuelExhausted,
     GuestTrap,
     HostLimit,
     InvocationError,
@@ -31,16 +33,18 @@ from serverless_wasm.wasm.capi import (
     message_of,
     take_text,
 )
-from serverless_wasm.wasm.engine import SLICE_TICKS, Engine
+from serverless_wasm.wasm.engine import SLICE_TICKS, TICK, Engine
 from serverless_wasm.wasm.memory import Window
 
+_UNCOUNTED = 2**64 - 1
+_WAITS = 32  # waits in a row that may have been over at once: each costs the loop some 50 us
 _HOST_FAILED = b"host function failed"
 
 # wasmtime_trap_code_t; a code that is not here is a plain GuestTrap
 TRAP_ERRORS: dict[int, type[InvocationError]] = {
     0: StackExhausted,
     10: DeadlineExceeded,
-    11: DeadlineExceeded,
+    11: FuelExhausted,
 }
 
 
@@ -83,12 +87,13 @@ class Fiber:
     """One instance in a fresh store, for one invocation.
 
     `owner` is whatever the host functions work for. `deadline` is a time of the event loop's clock.
+    Busy fibers of one `share` take their slices from the same share of the processor.
     """
 
     __slots__ = (
-        "_budget", "_error", "_instance", "_kept", "_memory", "_memory_item", "_pre", "_store", "_trap",
-        "answer", "busy", "context", "deadline", "deliver", "failure", "host_calls", "owner", "waiting",
-        "watch",
+        "_budget", "_cpu", "_error", "_instance", "_kept", "_memory", "_memory_item", "_pre", "_rested",
+        "_store", "_trap", "_waits", "answer", "background", "busy", "context", "deadline", "deliver",
+        "failure", "held", "host_calls", "owner", "share", "waiting", "watch",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, pre: Any, limits: Limits, owner: Any) -> None:
@@ -101,20 +106,32 @@ class Fiber:
         self.answer: Any = None
         self.host_calls = 0
         self.busy = 0.0
+        self.share: Hashable = None
+        self.held = 0
         self._budget = limits.host_calls
+        self._cpu = limits.cpu
+        self._waits = 0
+        self._rested = 0.0
         self._memory: Any = None
         self._pre = pre
         self._store = lib.wasmtime_store_new(engine.pointer, NULL, NULL)
         self.context = lib.wasmtime_store_context(self._store)
         lib.wasmtime_store_limiter(self._store, limits.memory, limits.table_elements, 1, -1, 1)
-        lib.wasmtime_context_epoch_deadline_async_yield_and_update(self.context, SLICE_TICKS)
+        self.background = False
+        lib.wasmtime_context_epoch_deadline_async_yield_and_update(self.context, 1)
         self.renew_slice()
+        if engine.fuel:
+            lib.wasmtime_context_set_fuel(self.context, limits.fuel or _UNCOUNTED)
         self._instance = ffi.new("wasmtime_instance_t *")
         self._trap = ffi.new("wasm_trap_t **")
         self._error = ffi.new("wasmtime_error_t **")
 
     def renew_slice(self) -> None:
-        """Gives the guest a whole slice from now: what it waited for is not its own time."""
+        """Gives the guest a whole slice from now: what it waited for is not its own time.
+
+        Until it has used that up it is interactive. In the background each tick ends a slice.
+        """
+        self.background = False
         lib.wasmtime_context_set_epoch_deadline(self.context, SLICE_TICKS)
 
     def begin_instance(self) -> Any:
@@ -158,10 +175,43 @@ class Fiber:
         return ffi.addressof(self._memory_item.of, "memory")
 
     def memory_size(self) -> int:
-        """Bytes of linear memory now, which is its peak: a memory never shrinks. 0 when never looked at."""
-        if self._memory is None:
+        """Bytes of linear memory now, which is its peak: a memory never shrinks. 0 without one."""
+        if self._memory is None and not self._find_exported():
             return 0
         return int(lib.wasmtime_memory_data_size(self.context, self._memory))
+
+    def grown(self) -> int:
+        """Bytes of memory since the last time this was asked."""
+        size = self.memory_size()
+        more, self.held = max(0, size - self.held), max(size, self.held)
+        return more
+
+    def _find_exported(self) -> bool:
+        """Finds the memory without a caller, once there is an instance."""
+        if not self._instance.store_id:
+            return False
+        item = ffi.new("wasmtime_extern_t *")
+        found = lib.wasmtime_instance_export_get(self.context, self._instance, b"memory", 6, item)
+        if not found or item.kind != EXTERN_MEMORY:
+            return False
+        self._memory_item = item
+        self._memory = ffi.addressof(item.of, "memory")
+        return True
+
+    def is_tired(self) -> bool:
+        """Whether it has used a slice since it last gave way; a wait that is over at once is no rest."""
+        self._waits += 1
+        return self._waits > _WAITS or self.busy - self._rested > SLICE_TICKS * TICK
+
+    def rest(self) -> None:
+        """Goes to the background: it is about to give way to everyone else."""
+        self.background = True
+        self._waits, self._rested = 0, self.busy
+
+    def check_cpu(self) -> None:
+        """Raises CpuExceeded once the guest has used up its processor time."""
+        if self.busy > self._cpu:
+            raise CpuExceeded(f"cpu: more than {self._cpu:g} s")
 
     def charge(self) -> None:
         """Counts one host call; raises HostLimit when the budget is spent."""
