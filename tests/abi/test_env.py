@@ -85,6 +85,21 @@ def test_last_call_wins_but_headers_add_up(host: Host) -> None:
     assert [(b"x-a", b"1"), (b"x-a", b"2")] == list(response.headers)
 
 
+def test_framing_is_not_the_guests_business(host: Host) -> None:
+    """A length that the guest states, wrong or right, goes no further than the membrane."""
+    response = ask(
+        host,
+        guest(
+            "response_set_header response_set_body",
+            "Content-Length-1",
+            """(call $response_set_header (i32.const 0) (i64.const 14) (i32.const 14) (i64.const 2))
+            (call $response_set_body (i32.const 0) (i64.const 3))""",
+        ),
+    )
+
+    assert [] == list(response.headers)
+
+
 @pytest.mark.parametrize("status", [0, 99, 100, 101, 199, 600, 999, 1000, 65536 + 200, 2**31, 2**32 - 1])
 def test_status_out_of_range_is_refused(host: Host, status: int) -> None:
     """No wrap-around of 16 bits, no informational statuses."""

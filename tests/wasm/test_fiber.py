@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 import wasmtime
@@ -77,6 +78,28 @@ def test_processor_time_is_limited_and_waiting_is_free(sandbox: Sandbox) -> None
     fiber = asyncio.run(sandbox.run(wait, limits=Limits(cpu=0.02)))
 
     assert fiber.busy < 0.02
+
+
+def test_what_was_begun_when_the_processor_time_ended_is_ended_too(sandbox: Sandbox) -> None:
+    """A guest over its share that calls a waiting host function leaves no operation behind."""
+    begun: list[object] = []
+
+    async def pause() -> int:
+        begun.append("ran")
+        return 0
+
+    linked = sandbox.link(
+        """(module (import "env" "f" (func $f (result i64))) (func (export "handle") (local $n i32)
+          (loop (local.set $n (i32.add (local.get $n) (i32.const 1)))
+            (br_if 0 (i32.lt_u (local.get $n) (i32.const 100000)))) (drop (call $f))))""",
+        HostFunction("f", (), "i64", lambda _owner: pause(), waits=True),
+    )
+
+    with pytest.raises(CpuExceeded):
+        asyncio.run(sandbox.run(linked, limits=Limits(cpu=0.000_001)))
+
+    gc.collect()  # a coroutine that was never awaited would warn now, and warnings are errors
+    assert [] == begun
 
 
 def test_fuel_is_the_same_every_time() -> None:

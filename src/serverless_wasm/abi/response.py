@@ -16,6 +16,8 @@ from serverless_wasm.text import printable
 REASON_LIMIT = 256
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2, token
 _TEXT = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 section 5.5, field-value
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+"""Computed anew by the door, which would take a declared length at its word for a HEAD or a stream."""
 
 
 class ResponseDraft:
@@ -51,7 +53,9 @@ class ResponseDraft:
             raise HostLimit(f"response_headers: more than {self._limits.response_headers}")
         if self._field_bytes > self._limits.response_header_bytes:
             raise HostLimit(f"response_header_bytes: more than {self._limits.response_header_bytes}")
-        self._fields.append((name.lower(), value))
+        name = name.lower()
+        if name not in _FRAMING:
+            self._fields.append((name, value))
 
     def set_body(self, body: bytes) -> None:
         """Sets the body; the last call wins."""

@@ -198,6 +198,13 @@ class Fiber:
         self._memory = ffi.addressof(item.of, "memory")
         return True
 
+    def abandon(self) -> None:
+        """Ends what a host function has begun, if the call was over before it was waited for."""
+        operation, self.waiting = self.waiting, None
+        close = getattr(operation, "close", None)
+        if close is not None:
+            close()
+
     def is_tired(self) -> bool:
         """Whether it has used a slice since it last gave way; a wait that is over at once is no rest."""
         self._waits += 1

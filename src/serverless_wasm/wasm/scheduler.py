@@ -47,6 +47,7 @@ class Scheduler:
                 await self._slice(fiber)
         finally:
             lib.wasmtime_call_future_delete(future)
+            fiber.abandon()
         fiber.finish()
 
     async def _wait(self, fiber: Fiber) -> None:
