@@ -70,6 +70,22 @@ def test_alarm_that_has_rung_can_be_set_again(run: Run) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("run", LOOPS)
+def test_an_alarm_that_is_due_does_not_keep_others_from_being_set(run: Run) -> None:
+    """A deadline that has passed, or is less than half a millisecond away, is one guest's own."""
+
+    async def main() -> None:
+        alarms, now = Alarms(), asyncio.get_running_loop().time()
+        due, soon, later = Bell(alarms), Bell(alarms), Bell(alarms)
+        due.set(now)
+        soon.set(now + 0.0001)
+        later.set(now + 0.005)
+        await later.heard.wait()
+        assert [1, 1, 1] == [len(bell.rang) for bell in (due, soon, later)]
+
+    run(main())
+
+
 def test_a_new_loop_starts_afresh() -> None:
     """What an ended loop left behind neither rings nor keeps the new one's alarms from ringing."""
     alarms = Alarms()

@@ -51,19 +51,21 @@ class Alarms:
         self._count = 0
         self._idle = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_at = inf  # uvloop's handle for a time that has come cannot tell it
 
     def add(self, alarm: Alarm) -> None:
         """Will look at an alarm at its deadline (Alarm.set calls this)."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
-            self._heap, self._idle, self._timer, self._loop = [], 0, None, loop
+            self._heap, self._idle, self._loop = [], 0, loop
+            self._timer, self._timer_at = None, inf
         elif alarm.rings_at != inf:
             self.drop()  # the entry that was to ring later
         alarm.rings_at = alarm.when
         self._count += 1
         heappush(self._heap, (alarm.when, self._count, alarm))
-        if self._timer is None or alarm.when < self._timer.when():
+        if alarm.when < self._timer_at:
             self._arm(loop)
 
     def drop(self) -> None:
@@ -77,10 +79,11 @@ class Alarms:
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = loop.call_at(self._heap[0][0], self._ring, loop)
+        self._timer_at = self._heap[0][0]
+        self._timer = loop.call_at(self._timer_at, self._ring, loop)
 
     def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = None
+        self._timer, self._timer_at = None, inf
         now = loop.time()
         while self._heap and (self._heap[0][0] <= now or self._heap[0][2].rings_at != self._heap[0][0]):
             rings_at, _, alarm = heappop(self._heap)

@@ -39,8 +39,7 @@ class Application:
         self._program = program
         self._grants = grants
         self._admission = scheduler.admission
-        memory = program.linked.module.memory
-        self._gate = Gate(grants.limits, memory.minimum if memory else 0)
+        self._gate = Gate(grants.limits, program.linked.module.begins.memory)
         self._rate = Rate(grants.limits.rate) if grants.limits.rate else None
 
     async def __call__(self, request: Request) -> Response:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import unicodedata
 
 DETAIL_LIMIT = 512
+TEXT_LIMIT = 8 * 1024
+"""Characters of a line that a guest writes."""
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
 
 

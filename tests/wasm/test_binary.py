@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sandbox import wat
 from serverless_wasm.errors import CompileError
-from serverless_wasm.wasm.binary import COMPONENT, MODULE, own_memory, require_module
+from serverless_wasm.wasm.binary import COMPONENT, MODULE, beginning, own_memory, require_module
 
 IMPORTING = wat(
     """(module (import "env" "f" (func (param i32))) (import "env" "memory" (memory 2 9))
@@ -85,11 +85,27 @@ def test_module_without_that_import_is_left_alone(module: str) -> None:
     assert own_memory(data) is data
 
 
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        ("(module)", (0, 0)),
+        ("(module (memory 3 9))", (3 * 65_536, 0)),
+        (
+            '(module (import "env" "memory" (memory 2)) (table 4 8 funcref) (table 700 externref))',
+            (131_072, 700),
+        ),
+    ],
+)
+def test_what_an_instance_begins_with(module: str, expected: tuple[int, int]) -> None:
+    """Exported or not; of several tables the largest."""
+    assert expected == beginning(own_memory(wat(module)))
+
+
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(rest: bytes) -> None:
     """No byte string makes the reader fail in another way than CompileError, or read past the end."""
     try:
-        own_memory(MODULE + rest)
+        beginning(own_memory(MODULE + rest))
     except CompileError:
         return
 

@@ -6,6 +6,7 @@ It must never hand a guest's pointer to a capability, nor a capability's object 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,6 +16,7 @@ from serverless_wasm.events import ConnectionRefused, Emit, GuestLogged
 from serverless_wasm.limits import Limits
 from serverless_wasm.messages import Request, Response
 from serverless_wasm.net.tcp import Outbound, Sockets
+from serverless_wasm.text import TEXT_LIMIT, printable
 from serverless_wasm.wasm.fiber import Fiber
 from serverless_wasm.wasm.linker import LinkedModule
 from serverless_wasm.wasm.modules import Module
@@ -55,13 +57,20 @@ class Invocation:
         self._log_lines = grants.limits.log_lines
 
     def log(self, message: bytes) -> None:
-        """Emits one line of the guest; what is over the application's quota is dropped and counted."""
+        """Emits one line of the guest; what is over the application's quota is dropped and counted.
+
+        What counts is what the log will hold: a byte that has to be escaped is several there.
+        """
         if self._log_lines <= 0 or len(message) > self._log_bytes:
             self.log_dropped += 1
             return
+        text = printable(message, TEXT_LIMIT)
+        size = max(len(message), len(json.dumps(text)) - 2)
+        if size > self._log_bytes:
+            self.log_dropped += 1
+            return
         self._log_lines -= 1
-        self._log_bytes -= len(message)
-        text = message.decode("utf-8", "replace")
+        self._log_bytes -= size
         self.grants.emit(
             GuestLogged(request_id=self.request.id, application=self.grants.application, message=text)
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 
 from serverless_wasm.abi.base import Invocation
 from serverless_wasm.abi.response import REASON_LIMIT
@@ -204,12 +204,12 @@ def _entry_problems(module: Module, function: str) -> list[str]:
     return [f'function "{printable(function, 64)}" {reason}; {hint}']
 
 
-def _memory_problems(module: Module, limits: Limits) -> list[str]:
-    kind = module.memory
-    if kind is None:
-        return (
-            [f'export "memory" is {module.export("memory")}, not a memory'] if module.export("memory") else []
-        )
-    if kind.minimum > limits.memory:
-        return [f"memory starts at {kind.minimum} bytes, beyond the application's limit of {limits.memory}"]
-    return []
+def _memory_problems(module: Module, limits: Limits) -> Iterator[str]:
+    """Why the module could never be given what it starts with, or its memory not be found."""
+    named, begins = module.export("memory"), module.begins
+    if named and not module.memory:
+        yield f'export "memory" is {named}, not a memory'
+    if begins.memory > limits.memory:
+        yield f"memory starts at {begins.memory} bytes, beyond the application's limit of {limits.memory}"
+    if begins.table_elements > limits.table_elements:
+        yield f"a table starts with {begins.table_elements} elements, beyond {limits.table_elements}"

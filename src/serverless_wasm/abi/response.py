@@ -66,7 +66,7 @@ class ResponseDraft:
 
         A body or a header without a status means 200.
         """
-        if self._status is None and self._body is None and not self._fields:
+        if self._status is None and self._body is None and not self._field_bytes:
             raise BadResponse("the guest set no response")
         return Response(
             status=self._status or 200,

@@ -67,8 +67,6 @@ class Watch(Alarm):
         self._task = task = asyncio.current_task()
         if task is not None:
             self._cancelling = task.cancelling()
-            if self.expired:
-                task.cancel()
 
     def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
         task, self._task = self._task, None
@@ -77,7 +75,7 @@ class Watch(Alarm):
             raise TimeoutError
 
     def ring(self) -> None:
-        """Ends the wait that is under way, or the next one."""
+        """Ends the wait that is under way; nobody begins another one after this."""
         self.expired = True
         if self._task is not None:
             self._task.cancel()

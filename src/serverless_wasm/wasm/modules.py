@@ -20,11 +20,10 @@ import wasmtime
 
 from serverless_wasm.errors import CompileError, EngineError
 from serverless_wasm.text import printable
-from serverless_wasm.wasm.binary import own_memory, require_module
+from serverless_wasm.wasm.binary import PAGE, Beginning, beginning, own_memory, require_module
 from serverless_wasm.wasm.capi import borrow
 from serverless_wasm.wasm.engine import Engine
 
-PAGE = 65_536
 _MAC_SIZE = 32
 
 
@@ -85,8 +84,11 @@ class Export:
 class Module:
     """A compiled module; `imports` are those of the bytes as given, `env.memory` included."""
 
-    def __init__(self, digest: str, wheel: wasmtime.Module, *, imports_memory: bool) -> None:
+    def __init__(
+        self, digest: str, wheel: wasmtime.Module, begins: Beginning, *, imports_memory: bool
+    ) -> None:
         self.digest = digest
+        self.begins = begins
         self.imports = tuple(
             Import(item.module, item.name or "", _type_of(item.type)) for item in wheel.imports
         )
@@ -136,7 +138,8 @@ class Compiler:
         digest = hashlib.sha256(data).hexdigest()
         try:
             wheel = self._load(digest) or self._compile(digest, data)
-            return Module(digest, wheel, imports_memory=own_memory(data) is not data)
+            owned = own_memory(data)
+            return Module(digest, wheel, beginning(owned), imports_memory=owned is not data)
         except wasmtime.WasmtimeError as error:
             raise CompileError(f"is not valid: {printable(str(error))}") from error
 

@@ -53,10 +53,11 @@ class Scheduler:
     async def _wait(self, fiber: Fiber) -> None:
         """Waits for the operation that a host function began, no longer than to the deadline."""
         operation: Any = fiber.waiting
-        fiber.waiting = None
         if fiber.watch is None:
             fiber.watch = Watch(self._alarms)
             fiber.watch.set(fiber.deadline)
+        if fiber.watch.expired:
+            raise DeadlineExceeded("waiting at the deadline")
         try:
             with fiber.watch:
                 fiber.answer = await operation
@@ -66,6 +67,7 @@ class Scheduler:
             if fiber.watch.expired:
                 raise DeadlineExceeded("waiting at the deadline") from None
             raise
+        fiber.waiting = None
 
     def _poll(self, fiber: Fiber, future: Any) -> bool:
         """Runs the guest until it is over, waits, or has used its slice."""

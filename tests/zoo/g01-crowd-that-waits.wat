@@ -1,0 +1,12 @@
+;; G1: busy guests of an application that may run one at a time; the others wait for their turn
+;; limits: timeout = "20ms", concurrency = 1, queue = 8, queue_timeout = "10s"
+;; expect: 504 deadline
+;; eight: 8 x 504 deadline
+(module
+  (import "env" "request_get_query" (func $query (param i32 i64) (result i64)))
+  (import "env" "response_set_body" (func $body (param i32 i64)))
+  (memory (export "memory") 1)
+  (func (export "handle")
+    (if (i64.eq (call $query (i32.const 0) (i64.const 4)) (i64.const 4))
+      (then (call $body (i32.const 0) (i64.const 4)) (return)))
+    (loop (br 0))))

@@ -1,0 +1,3 @@
+;; G9: exceptions, which are off
+;; refused: is not valid
+(module (tag $e) (func (export "handle") (throw $e)))

@@ -1,0 +1,12 @@
+;; G11: initialises its memory from a passive segment, for ever
+;; limits: timeout = "60ms"
+;; expect: 504 deadline
+(module
+  (import "env" "request_get_query" (func $query (param i32 i64) (result i64)))
+  (import "env" "response_set_body" (func $body (param i32 i64)))
+  (memory (export "memory") 1)
+  (data $d "0123456789abcdef")
+  (func (export "handle")
+    (if (i64.eq (call $query (i32.const 0) (i64.const 4)) (i64.const 4))
+      (then (call $body (i32.const 0) (i64.const 4)) (return)))
+    (loop (memory.init $d (i32.const 65520) (i32.const 0) (i32.const 16)) (br 0))))

@@ -1,0 +1,17 @@
+;; G22 I4: the whole quota in bytes that take more room in the log than in the guest: no UTF-8
+;; expect: 200 ok
+;; log: 16 records, 84 dropped
+(module
+  (import "env" "request_get_query" (func $query (param i32 i64) (result i64)))
+  (import "env" "response_set_body" (func $body (param i32 i64)))
+  (import "env" "log" (func $log (param i32 i64)))
+  (memory (export "memory") 1)
+  (func (export "handle") (local $left i32)
+    (if (i64.eq (call $query (i32.const 0) (i64.const 4)) (i64.const 4))
+      (then (call $body (i32.const 0) (i64.const 4)) (return)))
+    (memory.fill (i32.const 8) (i32.const 0xff) (i32.const 655))
+    (local.set $left (i32.const 100))
+    (loop
+      (call $log (i32.const 8) (i64.const 655))
+      (br_if 0 (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+    (call $body (i32.const 0) (i64.const 1))))

@@ -1,0 +1,19 @@
+;; G26: connects to what answers no SYN
+;; env: backend = "{black_hole}"
+;; limits: connect_timeout = "60ms"
+;; expect: 200 ok
+;; answer: -
+(module
+  (import "env" "request_get_query" (func $query (param i32 i64) (result i64)))
+  (import "env" "response_set_body" (func $body (param i32 i64)))
+  (import "env" "db_get" (func $get (param i32 i64 i32 i64) (result i64)))
+  (import "env" "tcp_connect" (func $connect (param i32 i64) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 8) "backend-")
+  (func (export "handle")
+    (if (i64.eq (call $query (i32.const 0) (i64.const 4)) (i64.const 4))
+      (then (call $body (i32.const 0) (i64.const 4)) (return)))
+    (if (i32.ne (i32.const -1)
+        (call $connect (i32.const 64) (call $get (i32.const 8) (i64.const 7) (i32.const 64) (i64.const 64))))
+      (then unreachable))
+    (call $body (i32.const 15) (i64.const 1))))

@@ -1,0 +1,19 @@
+;; G30: reads from a backend that never answers
+;; env: backend = "{silent}"
+;; limits: timeout = "60ms"
+;; expect: 504 deadline
+;; detail: waiting at the deadline
+(module
+  (import "env" "request_get_query" (func $query (param i32 i64) (result i64)))
+  (import "env" "response_set_body" (func $body (param i32 i64)))
+  (import "env" "db_get" (func $get (param i32 i64 i32 i64) (result i64)))
+  (import "env" "tcp_connect" (func $connect (param i32 i64) (result i32)))
+  (import "env" "tcp_read" (func $read (param i32 i32 i64) (result i64)))
+  (memory (export "memory") 1)
+  (data (i32.const 8) "backend")
+  (func (export "handle") (local $fd i32)
+    (if (i64.eq (call $query (i32.const 0) (i64.const 4)) (i64.const 4))
+      (then (call $body (i32.const 0) (i64.const 4)) (return)))
+    (local.set $fd
+      (call $connect (i32.const 64) (call $get (i32.const 8) (i64.const 7) (i32.const 64) (i64.const 64))))
+    (drop (call $read (local.get $fd) (i32.const 0) (i64.const 1)))))

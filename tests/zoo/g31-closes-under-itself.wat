@@ -1,0 +1,18 @@
+;; G31 G25: ends while a descriptor that it never read has an answer waiting, by a trap in the host
+;; env: backend = "{flood}"
+;; expect: 500 trap
+;; detail: memory_bounds
+(module
+  (import "env" "request_get_query" (func $query (param i32 i64) (result i64)))
+  (import "env" "response_set_body" (func $body (param i32 i64)))
+  (import "env" "db_get" (func $get (param i32 i64 i32 i64) (result i64)))
+  (import "env" "tcp_connect" (func $connect (param i32 i64) (result i32)))
+  (import "env" "tcp_write" (func $write (param i32 i32 i64) (result i64)))
+  (memory (export "memory") 1)
+  (data (i32.const 8) "backend")
+  (func (export "handle")
+    (if (i64.eq (call $query (i32.const 0) (i64.const 4)) (i64.const 4))
+      (then (call $body (i32.const 0) (i64.const 4)) (return)))
+    (drop (call $write
+      (call $connect (i32.const 64) (call $get (i32.const 8) (i64.const 7) (i32.const 64) (i64.const 64)))
+      (i32.const 65000) (i64.const 1000)))))

@@ -1,0 +1,3 @@
+;; G34: a shared memory; threads are off
+;; refused: is not valid
+(module (memory (export "memory") 1 1 shared) (func (export "handle")))

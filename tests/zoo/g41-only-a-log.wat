@@ -1,0 +1,14 @@
+;; G41 G22: logs and returns without a response
+;; expect: 500 bad_response
+;; log: 1 record
+;; logged: said
+(module
+  (import "env" "request_get_query" (func $query (param i32 i64) (result i64)))
+  (import "env" "response_set_body" (func $body (param i32 i64)))
+  (import "env" "log" (func $log (param i32 i64)))
+  (memory (export "memory") 1)
+  (data (i32.const 8) "said")
+  (func (export "handle")
+    (if (i64.eq (call $query (i32.const 0) (i64.const 4)) (i64.const 4))
+      (then (call $body (i32.const 0) (i64.const 4)) (return)))
+    (call $log (i32.const 8) (i64.const 4))))
