@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -11,12 +10,10 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from server.doors import Answer
-from serverless_wasm.events import ConnectionRefused, Event, InternalFault, InvocationFinished
-from serverless_wasm.limits import Limits
 from zoo.cards import Guest, Visit, read_all
+from zoo.checks import check_answer, check_log, ending
 from zoo.generated import make_all
-from zoo.grounds import CANARY, Grounds, grounds
+from zoo.grounds import Grounds, grounds
 
 GUESTS = (*read_all(), *make_all())
 VISITS = [
@@ -29,7 +26,6 @@ VISITS = [
     for guest in GUESTS
     for visit in guest.visits
 ]
-LOG_BYTES = Limits().log_bytes  # of one invocation, as they stand in the log: no guest here has another quota
 GOOD = Visit(query="good", answer=b"good")
 
 
@@ -69,14 +65,14 @@ def test_a_hostile_guest_ends_as_it_must_and_nobody_notices(
 
 
 async def _visited(room: Grounds, guest: Guest, visit: Visit, crowd: int) -> None:
-    since = len(room.events)
+    room.logged()
     room.most = 0
     seen = await asyncio.gather(*(room.ask(guest, visit) for _ in range(crowd)))
-    endings = [_ending(answer, events) for answer, events in seen]
+    endings = [ending(answer, events) for answer, events in seen]
     assert sorted(visit.endings if crowd == 8 else [visit.ending]) == sorted(endings)
-    for (answer, events), ending in zip(seen, endings, strict=True):
-        if ending == visit.ending:
-            _check(visit, answer, events)
+    for (answer, events), ended in zip(seen, endings, strict=True):
+        if ended == visit.ending:
+            check_answer(visit, answer, events)
     if visit.connections is not None:
         assert room.most <= visit.connections
     if guest.refused is not None:
@@ -85,54 +81,7 @@ async def _visited(room: Grounds, guest: Guest, visit: Visit, crowd: int) -> Non
     await room.neighbour()
     if guest.good:
         answer, events = await room.ask(guest, GOOD)
-        assert "200 ok" == _ending(answer, events)
-        _check(GOOD, answer, events)
+        assert "200 ok" == ending(answer, events)
+        check_answer(GOOD, answer, events)
     await room.settled()
-    _check_log(room, guest, visit, since, seen)
-
-
-def _ending(answer: Answer, events: list[Event]) -> str:
-    """Status and outcome; the client knows as much as the log, or nothing but the code."""
-    (record,) = (event for event in events if isinstance(event, InvocationFinished))
-    assert record.status == answer.status
-    if record.outcome != "ok":
-        assert {"error", "request_id"} == set(json.loads(answer.body))
-        assert record.request_id == json.loads(answer.body)["request_id"]
-    return f"{record.status} {record.outcome}"
-
-
-def _check(visit: Visit, answer: Answer, events: list[Event]) -> None:
-    """One answer and its record are as the card says."""
-    (record,) = (event for event in events if isinstance(event, InvocationFinished))
-    assert visit.detail in record.detail
-    assert visit.answer is None or visit.answer == answer.body
-    assert visit.headers is None or visit.headers == tuple(
-        sorted(name.decode() for name, _ in answer.headers)
-    )
-    assert visit.peak is None or visit.peak == record.memory_peak
-    assert visit.dropped is None or visit.dropped == record.log_dropped
-    refusals = [event for event in events if isinstance(event, ConnectionRefused)]
-    assert visit.refusals is None or visit.refusals == len(refusals)
-    shown = [*answer.headers, (answer.reason, answer.body)]
-    assert not any(CANARY.encode() in text for pair in shown for text in pair)
-
-
-def _check_log(
-    room: Grounds, guest: Guest, visit: Visit, since: int, seen: list[tuple[Answer, list[Event]]]
-) -> None:
-    """A line for each event, nothing forged, no secret; and what the guest logged is as its card says."""
-    assert not any(isinstance(event, InternalFault) for event in room.events[since:])
-    logged = room.logged(since)
-    assert CANARY not in json.dumps(logged)
-    assert {guest.name, "neighbour"} >= {record["application"] for record in logged}
-    said: dict[str, list[str]] = {}
-    for record in logged:
-        if record["event"] == "guest_logged":
-            assert guest.name == record["application"]
-            said.setdefault(record["request_id"], []).append(record["message"])
-    for _, events in seen:
-        (finished,) = (event for event in events if isinstance(event, InvocationFinished))
-        lines = said.get(finished.request_id, [])
-        assert visit.records is None or visit.records == len(lines)
-        assert sum(len(json.dumps(line)) - len('""') for line in lines) <= LOG_BYTES
-        assert visit.logged is None or visit.logged == lines[0]
+    check_log(room, guest, visit, seen)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from random import Random, SystemRandom
+from time import perf_counter
 
 import pytest
 from hypothesis import given, settings
@@ -49,6 +52,10 @@ VALUES = {
     Kind.WINDOW: [pointers, sizes],
 }
 EXAMPLES = 200
+PAIRS = int(os.environ.get("WINDOW_PAIRS", "5000"))
+"""Of a pointer and a size, of all functions together; a million take three minutes (THREATS S10)."""
+EDGES = (0, 1, 3, SIZE - 1, SIZE, SIZE + 1, 2**31 - 1, -(2**31), -1)
+WIDE_EDGES = (*EDGES, 2**32 - 1, 2**32, 2**63 - 1, -(2**63), -SIZE, SIZE - 2**32)
 
 
 def escaped(data: bytes) -> str:
@@ -144,6 +151,25 @@ def expected_write(function: HostFunction, values: tuple[int, ...]) -> tuple[int
     return None, b""
 
 
+async def checked(probe: Probe, function: HostFunction, values: tuple[int, ...]) -> None:
+    """One call: it ended, returned and wrote what plain integers say."""
+    ended, answer, memory = await probe.call(function, values)
+    windows = windows_of(function, values)
+    if any(start + size > SIZE for start, size in windows):
+        assert isinstance(ended, GuestTrap)
+        assert "memory_bounds" in str(ended)
+        assert memory == PATTERN
+        return
+    assert not isinstance(ended, GuestTrap)
+    returned, written = expected_write(function, values)
+    start, size = windows[-1] if windows else (0, 0)
+    if function.name == "random_get":
+        written = memory[start : start + size]
+    written = written[:size]
+    assert memory == PATTERN[:start] + written + PATTERN[start + len(written) :]
+    assert returned is None or answer == returned
+
+
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
 def test_windows_are_what_plain_integers_say(host: Host, function: HostFunction) -> None:
     """A window outside the memory ends the guest; inside, exactly the promised bytes change."""
@@ -153,20 +179,35 @@ def test_windows_are_what_plain_integers_say(host: Host, function: HostFunction)
     @settings(max_examples=EXAMPLES, deadline=None)
     @given(shape)
     def check(values: tuple[int, ...]) -> None:
-        ended, answer, memory = asyncio.run(probe.call(function, values))
-        windows = windows_of(function, values)
-        if any(start + size > SIZE for start, size in windows):
-            assert isinstance(ended, GuestTrap)
-            assert "memory_bounds" in str(ended)
-            assert memory == PATTERN
-            return
-        assert not isinstance(ended, GuestTrap)
-        returned, written = expected_write(function, values)
-        start, size = windows[-1] if windows else (0, 0)
-        if function.name == "random_get":
-            written = memory[start : start + size]
-        written = written[:size]
-        assert memory == PATTERN[:start] + written + PATTERN[start + len(written) :]
-        assert returned is None or answer == returned
+        asyncio.run(checked(probe, function, values))
 
     check()
+
+
+def drawn(random: Random, bits: int) -> int:
+    """A signed number of so many bits: anything, an edge, or a place in the memory or near its end."""
+    anything = random.randrange(-(2 ** (bits - 1)), 2 ** (bits - 1))
+    edge = random.choice(EDGES if bits == 32 else WIDE_EDGES)
+    return random.choice((anything, edge, SIZE + random.randrange(-20, 20), random.randrange(SIZE), 3))
+
+
+def test_windows_by_the_million(host: Host) -> None:
+    """The same for as many as told: `WINDOW_PAIRS=1000000 scripts/test -s --timeout 0 -k million`."""
+    probe, seed = Probe(host), SystemRandom().randrange(10**9)
+    functions = [function for function in FUNCTIONS if Kind.WINDOW in function.params]
+
+    async def main() -> None:
+        random, pairs = Random(seed), 0  # noqa: S311 - a seed that can be told again
+        while pairs < PAIRS:
+            for function in functions:
+                values = tuple(drawn(random, 32 if name == "i32" else 64) for name in function.type.params)
+                pairs += len(windows_of(function, values))
+                try:
+                    await checked(probe, function, values)
+                except AssertionError as error:
+                    error.add_note(f"seed {seed}: {function.name}{values}")
+                    raise
+
+    began = perf_counter()
+    asyncio.run(main())
+    print(f"seed {seed}: {PAIRS} pairs in {perf_counter() - began:.0f} s")  # noqa: T201 - pytest -s shows it

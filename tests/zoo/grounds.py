@@ -84,6 +84,8 @@ class Grounds:
         self._log = (folder / "log").open("w+", encoding="utf-8")
         self._logs = Logs(self._log, Style.JSON)
         self._config = folder / "config.toml"
+        self._log_read = 0
+        self._events_read = 0
         self._places: dict[str, str] = {}
         self._baseline = Footprint(0, 0, 0)
 
@@ -184,13 +186,17 @@ class Grounds:
         before, self._baseline = self._baseline, Footprint.now()  # what is left is told once
         assert before == self._baseline, f"{self._baseline}, not {before}"
 
-    def logged(self, since: int) -> list[dict[str, Any]]:
-        """The log's records of the events from that one on: one line for each, and no other line."""
-        text = (self._folder / "log").read_bytes()
-        lines = text.split(b"\n")
+    def logged(self) -> list[dict[str, Any]]:
+        """The log's records since the last time: one line for each event since then, and no other line."""
+        with (self._folder / "log").open("rb") as log:
+            log.seek(self._log_read)
+            text = log.read()
+        lines, events = text.split(b"\n"), len(self.events) - self._events_read
+        self._log_read += len(text)
+        self._events_read += events
         assert lines.pop() == b""
-        assert len(lines) == len(self.events)
-        return [_strict(line) for line in lines[since:]]
+        assert len(lines) == events, lines
+        return [_strict(line) for line in lines]
 
     def _path(self, name: str) -> str:
         self._turn += 1
