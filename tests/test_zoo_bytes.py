@@ -73,7 +73,7 @@ def test_no_byte_of_a_guest_splits_a_response(tmp_path: Path, place: str) -> Non
             for text in texts():
                 await ask(room, text)
             await room.settled()
-            room.logged(0)
+            room.logged()
 
     uvloop.run(main())
 
@@ -108,6 +108,6 @@ def test_mutants_are_refused_or_end_as_guests_do(tmp_path: Path) -> None:
             assert not any(isinstance(event, InternalFault) for event in room.events)
             assert len(SMALL) // 2 < len([name for name in broken if name.startswith("cut")])
             await room.settled()
-            room.logged(0)
+            room.logged()
 
     asyncio.run(main())
