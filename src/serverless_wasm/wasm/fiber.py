@@ -37,7 +37,7 @@ from serverless_wasm.wasm.engine import SLICE_TICKS, TICK, Engine
 from serverless_wasm.wasm.memory import Window
 
 _UNCOUNTED = 2**64 - 1
-_WAITS = 32  # waits in a row that may have been over at once: each costs the loop some 50 us
+_WAITS = 8  # waits in a row that may have been over at once: each costs the loop some 50 us
 _HOST_FAILED = b"host function failed"
 
 # wasmtime_trap_code_t; a code that is not here is a plain GuestTrap
