@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import tempfile
+from collections.abc import Coroutine, Iterator
+from typing import Any
 
 import pytest
+import uvloop
 from hypothesis import settings
 
 from applications import Host
 from sandbox import Sandbox
+from server.doors import Run
 
 settings.register_profile("house", deadline=None)  # machines are noisy: no test asserts an absolute time
 settings.load_profile("house")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _runtime_folder() -> Iterator[None]:
+    """Where services are found: the path of a socket may not be as long as those of pytest's folders."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RUNTIME_DIRECTORY", folder)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +41,15 @@ def host(sandbox: Sandbox) -> Iterator[Host]:
     room = Host(sandbox)
     yield room
     room.close()
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """Runs a coroutine on a fresh loop of either kind."""
+    factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
+
+    def run_on_it(main: Coroutine[Any, Any, None]) -> None:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(asyncio.wait_for(main, 30))
+
+    return run_on_it

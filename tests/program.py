@@ -68,9 +68,9 @@ class Folder:
             text=True,
         )
 
-    def serve(self) -> Service:
+    def serve(self, *arguments: str) -> Service:
         """Serves config.toml with a JSON log; the service listens once it is entered."""
-        return Service(self.start("config.toml"))
+        return Service(self.start("config.toml", *arguments))
 
 
 class Service:

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from applications import HELLO, Host, body_of, request
+from serverless_wasm.errors import RequestTimeout
 from serverless_wasm.events import InternalFault
 from serverless_wasm.limits import Limits
 from serverless_wasm.messages import Body, Response
+from serverless_wasm.server.intake import Intake
 
 READ_BODY = """(module (import "env" "request_get_body" (func $body (param i64 i32 i64) (result i64)))
   (import "env" "response_set_body" (func $set (param i32 i64))) (memory (export "memory") 1)
@@ -137,3 +139,36 @@ def test_neighbours_never_see_each_others_ends(host: Host) -> None:
 
     assert len(host.finished) == 10 * len(ENDS)
     assert all(record.request_id.startswith(f"{record.outcome}-") for record in host.finished)
+
+
+def test_client_that_sends_slowly_holds_no_slot(host: Host) -> None:
+    """With room for one invocation and none to wait, others are answered until the body has come."""
+    application = host.application(READ_BODY, limits=Limits(concurrency=1, queue=0))
+
+    async def main() -> None:
+        intake = Intake(lambda _: None)
+        intake.feed(b"la")
+        slow = asyncio.create_task(application(request(method="POST", body=Body(intake, 4))))
+        await asyncio.sleep(0)
+        for _ in range(3):
+            assert body_of(await application(request(body=Body.of(b"quick")))) == b"quick"
+        intake.feed(b"te")
+        intake.end()
+        assert body_of(await slow) == b"late"
+
+    asyncio.run(main())
+
+
+def test_body_that_is_refused_costs_no_invocation(host: Host) -> None:
+    """What the door has refused a slow body with is the answer; the guest has not begun."""
+    application = host.application(READ_BODY)
+
+    async def main() -> None:
+        intake = Intake(lambda _: None)
+        slow = asyncio.create_task(application(request(method="POST", body=Body(intake, 4))))
+        await asyncio.sleep(0)
+        intake.fail(RequestTimeout("the body did not arrive in time"))
+        assert (await slow).status == 408
+
+    asyncio.run(main())
+    assert [(record.outcome, record.host_calls) for record in host.finished] == [("request_timeout", 0)]

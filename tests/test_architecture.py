@@ -10,14 +10,16 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "src" / "serverless_wasm"
 FLOORS = [
-    {"errors", "text"},
+    {"errors", "parent", "text"},
     {"alarms", "limits", "messages", "events", "rate"},
     {"routing", "wasm", "net", "storage", "sources"},
     {"config", "abi"},
-    {"application"},
+    {"application", "release"},
+    {"engine_room"},
     {"deployment"},
     {"service"},
     {"server", "triggers", "observe"},
+    {"processes"},
     {"admin"},
     {"cli", "embedded", "testing"},
     {"__init__", "__main__"},
@@ -26,11 +28,12 @@ ONLY_IN = {
     "wasmtime": {"wasm", "abi"},
     "cffi": {"wasm", "abi"},
     "sqlite3": {"storage"},
-    "socket": {"net", "server"},
+    "socket": {"net", "processes", "server"},
     "httptools": {"server"},
     "uvloop": {"cli"},
     "pydantic": {"config"},
     "typer": {"cli"},
+    "watchfiles": {"processes"},
     "rich": {"cli", "observe"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -110,7 +110,7 @@ def test_five_thousand_guests_wait_at_once(tmp_path: Path) -> None:
         async with await asyncio.start_server(backend.serve, "127.0.0.1", 0, backlog=WAVE) as server:
             folder = Folder(tmp_path)
             configure(folder, f"127.0.0.1:{server.sockets[0].getsockname()[1]}", "")
-            with folder.serve() as service:
+            with folder.serve("--workers", "0") as service:
                 return await crowd(service, backend)
 
     each, answers = uvloop.run(main())
@@ -130,7 +130,7 @@ def test_one_guest_more_than_there_are_slots_is_503(tmp_path: Path) -> None:
             configure(folder, f"127.0.0.1:{server.sockets[0].getsockname()[1]}", "")
             text = (tmp_path / "config.toml").read_text()
             (tmp_path / "config.toml").write_text(f"{text}\n[server]\nslots = 20\n")
-            with folder.serve() as service:
+            with folder.serve("--workers", "0") as service:
                 waiting = [asyncio.create_task(get(service.port, "/wait")) for _ in range(20)]
                 await backend.wait_for(20)
                 refused = await asyncio.gather(*(get(service.port, "/hello") for _ in range(30)))

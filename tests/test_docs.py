@@ -10,7 +10,14 @@ import pytest
 
 from serverless_wasm import errors, events
 from serverless_wasm.abi.env import FUNCTIONS
-from serverless_wasm.config.schema import ABIS, ApplicationTable, FileTable, LimitsTable, ServerTable
+from serverless_wasm.config.schema import (
+    ABIS,
+    ApplicationTable,
+    FileTable,
+    LimitsTable,
+    ServerTable,
+    TlsTable,
+)
 from serverless_wasm.config.units import parse_duration, parse_size
 from serverless_wasm.limits import DoorLimits, Limits
 
@@ -41,6 +48,7 @@ def rows(heading: str) -> dict[str, list[str]]:
         ("`[[applications]]`", ApplicationTable),
         ("`[limits]` and `limits`", LimitsTable),
         ("`[server]`", ServerTable),
+        ("`[server.tls]`", TlsTable),
     ],
 )
 def test_every_key_has_its_row(heading: str, table: type[FileTable]) -> None:
@@ -56,7 +64,7 @@ def test_defaults_are_those_of_the_code(heading: str, limits: Limits | DoorLimit
     written = rows(heading)
     for field in fields(limits):
         value = getattr(limits, field.name)
-        default = written[field.name][0].strip('`"')
+        default = written[field.name][0].strip('`"').removesuffix("/s")
         if value is None:
             assert default == "not counted"
             continue

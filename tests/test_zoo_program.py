@@ -13,6 +13,7 @@ import pytest
 
 from net.backends import black_hole, silent
 from program import Folder, Service
+from serverless_wasm.server.intake import LOW_WATER
 
 GUEST = """(module
   (import "env" "log" (func $log (param i32 i64)))
@@ -46,7 +47,8 @@ CALLS_ITSELF = """(data (i32.const 128) "GET /itself HTTP/1.1\\0d\\0aHost: a\\0d
     (local.set $fd (call $open))
     (drop (call $write (local.get $fd) (i32.const 128) (i64.const 52)))
     (call $body (i32.const 256) (call $read (local.get $fd) (i32.const 256) (i64.const 12))))"""
-REQUEST = b"POST /%b HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"
+REQUEST = b"POST /%b HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + bytes(LOW_WATER)
+"""With enough of its body for a guest to begin, and no more."""
 LIMITS = (
     'timeout = "60s", cpu = "60s", socket_timeout = "60s", connect_timeout = "60s", host_calls = 1000000000'
 )
@@ -63,7 +65,7 @@ limits = {{ {limits} }}
 
 
 class Holdings:
-    """How many descriptors and threads the service has; to be made before the first request."""
+    """How many descriptors and threads the process has; to be made before the first request."""
 
     def __init__(self, service: Service) -> None:
         self._folder = Path(f"/proc/{service.process.pid}")
@@ -99,7 +101,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, 
         nobody, hole = stack.enter_context(silent()).decode(), stack.enter_context(black_hole()).decode()
         names = (*HOSTILE, "start", "good")
         folder.config("".join(table(name, hole if name == "connect" else nobody) for name in names))
-        with folder.serve() as running:
+        with folder.serve("--workers", "0") as running:
             yield running, Holdings(running)
 
 
@@ -144,7 +146,7 @@ def test_guest_that_calls_itself_ends(tmp_path: Path) -> None:
         reserved.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{reserved.getsockname()[1]}"
     folder.config(table("itself", address, "concurrency = 4, queue = 0") + table("good"), listen=address)
-    with folder.serve() as service:
+    with folder.serve("--workers", "0") as service:
         holdings = Holdings(service)
         assert (200, b"HTTP/1.1 200") == service.get("/itself")
         outcomes = [service.record("invocation_finished")["outcome"] for _ in range(5)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from time import monotonic, perf_counter
 
 from serverless_wasm.abi.base import Abi, Grants, Invocation
-from serverless_wasm.errors import BodyTooLarge, Error, Unavailable
+from serverless_wasm.errors import BodyTooLarge, Error, OutOfService, Unavailable
 from serverless_wasm.events import Emit, InternalFault, InvocationFinished
 from serverless_wasm.messages import Request, Response
 from serverless_wasm.rate import Rate
@@ -36,6 +36,8 @@ class Application:
 
     def __init__(self, program: Program, grants: Grants, scheduler: Scheduler) -> None:
         self.name = grants.application
+        self.withdrawn = False
+        """Whether it is out of service until a reload."""
         self._program = program
         self._grants = grants
         self._admission = scheduler.admission
@@ -65,11 +67,14 @@ class Application:
     async def _admitted(self, invocation: Invocation) -> Response:
         """Runs the guest once there is room; raises Overloaded, RateLimited or BodyTooLarge if it may not."""
         limits, gate = self._grants.limits, self._gate
+        if self.withdrawn:
+            raise OutOfService("it has taken workers down again and again")
         if self._rate:
             self._rate.take(monotonic())
         declared = invocation.request.body.size or 0
         if declared > limits.request_body:
             raise BodyTooLarge(f"body of {declared} bytes, limit {limits.request_body}")
+        await invocation.request.body.ready()  # a slow client must not hold a slot, nor a place in the queue
         await self._admission.enter(gate)
         invocation.held = gate.memory
         try:
@@ -78,16 +83,14 @@ class Application:
         finally:
             self._admission.leave(gate, invocation.held)
 
-    def close(self) -> None:
-        """Frees the linked module; invocations that still run keep what they need."""
-        self._program.linked.close()
-
 
 class BrokenApplication:
     """Stands for an application that could not be loaded: answers 503, each time with a record."""
 
-    def __init__(self, name: str, emit: Emit) -> None:
+    def __init__(self, name: str, reason: str, emit: Emit) -> None:
         self.name = name
+        self.reason = reason
+        self.withdrawn = False
         self._emit = emit
 
     async def __call__(self, request: Request) -> Response:
@@ -110,9 +113,6 @@ class BrokenApplication:
             )
         )
         return Response.of_error(error, request.id)
-
-    def close(self) -> None:
-        """Nothing is held."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,98 +1,89 @@
-"""One configuration made live: every application loaded, and the router that finds them.
+"""One release made live: every application loaded, and the router that finds them.
 
-A Configuration comes in; a Handler goes out.
+A Release comes in; a Handler goes out.
 It must never fail as a whole because one application is broken.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
-from serverless_wasm.abi import Abis
 from serverless_wasm.abi.base import Grants
-from serverless_wasm.application import Application, BrokenApplication, Program
+from serverless_wasm.application import Application, BrokenApplication
 from serverless_wasm.config.configuration import ApplicationConfig
-from serverless_wasm.errors import MethodNotAllowed, ModuleError, NotFound, SourceError
-from serverless_wasm.events import ApplicationBroken, Emit
+from serverless_wasm.engine_room import EngineRoom, Loaded
+from serverless_wasm.errors import MethodNotAllowed, NotFound
+from serverless_wasm.events import Emit
 from serverless_wasm.messages import Handler, Headers, Request, Response
 from serverless_wasm.net.policy import Policy, Target
 from serverless_wasm.net.tcp import Network
+from serverless_wasm.release import Part, Release
 from serverless_wasm.routing import MatchKind, Pattern, Route, Router
-from serverless_wasm.sources import local
-from serverless_wasm.wasm.modules import Compiler, Module
-from serverless_wasm.wasm.scheduler import Scheduler
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
-    """What became of one `[[applications]]` table: a program, or the reason why there is none."""
-
-    config: ApplicationConfig
-    module: Module | None = None
-    program: Program | None = None
-    error: SourceError | ModuleError | None = None
-
-
-class Loader:
-    """Makes programs of configured applications; those with the same module share it."""
-
-    def __init__(self, compiler: Compiler, abis: Abis) -> None:
-        self._compiler = compiler
-        self._abis = abis
-        self._modules: dict[bytes, Module] = {}
-
-    def load(self, config: ApplicationConfig) -> Loaded:
-        """Reads, compiles, detects and links; whatever goes wrong is told in the result's `error`."""
-        module = None
-        try:
-            data = local.read(config.file_path)
-            if len(data) > config.limits.module_size:
-                raise SourceError(
-                    f"has {len(data)} bytes, more than module_size, {config.limits.module_size}"
-                )
-            module = self._module(data)
-            abi = self._abis.detect(module, config.abi)
-            linked = abi.link(module, config.function, config.limits)
-            return Loaded(config=config, module=module, program=Program(abi=abi, linked=linked))
-        except (SourceError, ModuleError) as error:
-            return Loaded(config=config, module=module, error=error)
-
-    def _module(self, data: bytes) -> Module:
-        digest = hashlib.sha256(data).digest()
-        if digest not in self._modules:
-            self._modules[digest] = self._compiler.compile(data)
-        return self._modules[digest]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What the applications of one deployment share; `own` are the addresses the service listens on."""
+    """What all deployments of a service share; `own` are the addresses the service listens on."""
 
-    scheduler: Scheduler
     network: Network
     emit: Emit
     own: tuple[Target, ...] = ()
 
 
 class Deployment:
-    """Answers requests with the applications of one configuration."""
+    """Answers requests with the applications of one release.
 
-    def __init__(self, loaded: Iterable[Loaded], surroundings: Surroundings) -> None:
+    An application that is the same in `previous` is taken over from there with its queue and its rate, if
+    both have the same `room`. Blocks while modules are loaded.
+    """
+
+    def __init__(
+        self,
+        release: Release,
+        room: EngineRoom,
+        surroundings: Surroundings,
+        previous: Deployment | None = None,
+    ) -> None:
+        self.release = release
+        self.room = room
         self.applications: list[Application | BrokenApplication] = []
-        self._modules: set[Module] = set()
+        known = previous.applications_by_part() if previous is not None and previous.room is room else {}
         routes = []
-        for item in loaded:
-            application = _application(item, surroundings)
+        for part in release.parts:
+            before = known.get(part.config.name)
+            if before is not None and part.same(before[0]):
+                application: Application | BrokenApplication = before[1]
+            else:
+                application = _application(room.load(part), room, surroundings)
             self.applications.append(application)
-            self._modules |= {item.module} if item.module else set()
-            routes.append(_route(item.config, application))
+            routes.append(_route(part.config, application))
         self._router = Router(routes)
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
+
+    def applications_by_part(self) -> Mapping[str, tuple[Part, Application]]:
+        """Every application that was loaded, with the part it was made of."""
+        pairs = zip(self.release.parts, self.applications, strict=True)
+        return {part.config.name: (part, made) for part, made in pairs if isinstance(made, Application)}
+
+    @property
+    def broken(self) -> dict[str, str]:
+        """Why each application that answers 503 does so, by name."""
+        return {made.name: made.reason for made in self.applications if isinstance(made, BrokenApplication)}
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are being answered."""
+        return self._in_flight
+
+    def withdraw(self, names: AbstractSet[str]) -> None:
+        """Takes these applications out of service, and puts all others back."""
+        for application in self.applications:
+            application.withdrawn = application.name in names
 
     async def handle(self, request: Request) -> Response:
         """The response of the application whose route fits best; raises NotFound or MethodNotAllowed."""
@@ -115,13 +106,9 @@ class Deployment:
             raise MethodNotAllowed(match.allow)
         raise NotFound("no route")
 
-    async def close(self) -> None:
-        """Waits until nothing is in flight, then frees every application and module."""
+    async def drained(self) -> None:
+        """Waits until nothing is in flight."""
         await self._idle.wait()
-        for application in self.applications:
-            application.close()
-        for module in self._modules:
-            module.close()
 
 
 def _route(config: ApplicationConfig, handler: Handler) -> Route[Handler]:
@@ -130,18 +117,20 @@ def _route(config: ApplicationConfig, handler: Handler) -> Route[Handler]:
     )
 
 
-def _application(loaded: Loaded, surroundings: Surroundings) -> Application | BrokenApplication:
+def _application(
+    loaded: Loaded, room: EngineRoom, surroundings: Surroundings
+) -> Application | BrokenApplication:
     config = loaded.config
     if loaded.program is None:
-        surroundings.emit(ApplicationBroken(application=config.name, reason=str(loaded.error)))
-        return BrokenApplication(config.name, surroundings.emit)
+        return BrokenApplication(config.name, loaded.error, surroundings.emit)
     policy = Policy.for_application(config.allowed_outbound_hosts, config.env.values(), surroundings.own)
     grants = Grants(
         application=config.name,
+        number=loaded.number,
         function=config.function,
         limits=config.limits,
         variables={key.encode(): value.encode() for key, value in config.env.items()},
         outbound=surroundings.network.for_application(policy, config.limits),
         emit=surroundings.emit,
     )
-    return Application(loaded.program, grants, surroundings.scheduler)
+    return Application(loaded.program, grants, room.scheduler)

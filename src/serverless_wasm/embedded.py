@@ -17,7 +17,9 @@ from serverless_wasm.config.load import load
 from serverless_wasm.events import Emit
 from serverless_wasm.messages import Request, Response
 from serverless_wasm.observe.logs import Logs, Style
+from serverless_wasm.release import Builder
 from serverless_wasm.server.asgi import AsgiDoor, Receive, Scope, Send
+from serverless_wasm.wasm.artifacts import open_cache
 
 
 class Service:
@@ -29,7 +31,9 @@ class Service:
 
     def __init__(self, configuration: Configuration, emit: Emit | None = None) -> None:
         self._emit = emit or Logs(sys.stderr, Style.CONSOLE if sys.stderr.isatty() else Style.JSON)
-        self._service = service.Service(configuration, self._emit)
+        self._configuration = configuration
+        self._cache = open_cache(self._emit)
+        self._service = service.Service(self._emit, self._cache)
         self._starting: asyncio.Task[None] | None = None
         self._door = AsgiDoor(self._handle, self._emit, startup=self.start, shutdown=self.stop)
 
@@ -45,8 +49,11 @@ class Service:
     async def start(self) -> None:
         """Starts the engine and loads every application, once; raises EngineError."""
         if self._starting is None:
-            self._starting = asyncio.create_task(self._service.start())
+            self._starting = asyncio.create_task(self._start())
         await asyncio.shield(self._starting)  # one impatient client must not cancel it for the others
+
+    async def _start(self) -> None:
+        await self._service.start(await Builder(self._cache).build(self._configuration))
 
     async def stop(self) -> None:
         """Waits for what is in flight, then frees everything."""

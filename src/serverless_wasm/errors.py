@@ -3,6 +3,7 @@
 Error
 ├─ ConfigError              operator: the file has mistakes, every one of them listed
 ├─ EngineError              operator: the engine cannot start here (version, address space, mappings)
+├─ ReloadRefused            operator: a new configuration was not taken, for every reason listed
 ├─ SourceError              operator: an artifact is missing or unreadable
 ├─ ModuleError              developer: the module cannot be run
 │  ├─ CompileError            not WebAssembly, not valid, or uses a feature that is off
@@ -19,7 +20,8 @@ Error
 │  ├─ FuelExhausted           the guest used up its instructions
 │  ├─ Overloaded              no slot and no place in the queue came free
 │  ├─ RateLimited             more requests a second than the application takes
-│  └─ Unavailable             the application could not be loaded
+│  ├─ Unavailable             the application could not be loaded
+│  └─ OutOfService            the application has taken workers down again and again
 ├─ RequestError             caller: the request cannot be served
 │  ├─ BadRequest              the bytes are not a request of RFC 9112
 │  ├─ NotFound                no route
@@ -30,6 +32,7 @@ Error
 │  ├─ ExpectationFailed       an expectation other than 100-continue
 │  ├─ HeadersTooLarge         a header block beyond the limits
 │  ├─ MethodUnknown           a method that no server implements
+│  ├─ CodingUnknown           a transfer coding other than chunked
 │  └─ VersionNotSupported     neither HTTP/1.1 nor HTTP/1.0
 └─ CapabilityError          guest asked the host for something
    ├─ NotPermitted            the policy refuses
@@ -78,6 +81,21 @@ class ConfigError(Error):
 
 class EngineError(Error):
     """The WebAssembly engine cannot start on this machine; the text says what to change."""
+
+    @classmethod
+    def of_threads(cls, error: RuntimeError) -> EngineError:
+        """Of a thread that could not be started; raises an `error` about anything else again."""
+        if "start new thread" not in str(error):
+            raise error
+        return cls("no thread can be started; raise the limit of this user: ulimit -u 4096")
+
+
+class ReloadRefused(Error):
+    """A new configuration cannot replace the one that is being served; `reasons` holds every one."""
+
+    def __init__(self, reasons: tuple[str, ...]) -> None:
+        super().__init__("\n".join(reasons))
+        self.reasons = reasons
 
 
 class SourceError(Error):
@@ -188,6 +206,14 @@ class Unavailable(InvocationError):
     outcome = "link"
 
 
+class OutOfService(InvocationError):
+    """The application has taken workers down again and again; a reload puts it back into service."""
+
+    status = 503
+    code = "unavailable"
+    outcome = "worker_lost"
+
+
 class RequestError(Error):
     """The caller's request cannot be served."""
 
@@ -257,6 +283,13 @@ class MethodUnknown(RequestError):
 
     status = 501
     code = "method_unknown"
+
+
+class CodingUnknown(RequestError):
+    """The body has a transfer coding that the server does not implement (RFC 9112 section 6.1)."""
+
+    status = 501
+    code = "coding_unknown"
 
 
 class VersionNotSupported(RequestError):

@@ -89,6 +89,63 @@ class ServiceStopped(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reloaded(Event):
+    """A new configuration is being served; `changes` says what differs from the one before."""
+
+    changes: tuple[str, ...]
+    wall_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadRefused(Event):
+    """A new configuration was not taken, and the one before is still being served."""
+
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerLost(Event):
+    """A worker process ended by itself, or had to be killed; what it was answering is lost.
+
+    `application` is the one whose guest was running, or empty.
+    """
+
+    pid: int
+    reason: str
+    application: str
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerReplaced(Event):
+    """Another process has taken a lost worker's place."""
+
+    pid: int
+    wall_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationWithdrawn(Event):
+    """An application has taken workers down again and again, and answers 503 until a reload."""
+
+    application: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientsTurnedAway(Event):
+    """Since the last such record clients had to go, because there are more than `limit` or take too much.
+
+    `refused` of them were new, `closed` were asked for nothing by then, `cut` did not read their responses.
+    """
+
+    limit: int
+    refused: int
+    closed: int
+    cut: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Notice(Event):
     """Something that the operator should know, in a sentence."""
 

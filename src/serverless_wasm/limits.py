@@ -70,13 +70,22 @@ class DoorLimits:
     """What one HTTP connection may use; sizes in bytes, times in seconds."""
 
     header_timeout: float = 10.0
-    """From the first byte of a request to the end of its header block, in total (THREATS C1)."""
-    body_timeout: float = 30.0
-    """From the end of the header block to the end of the body, in total."""
+    """From the first byte of a request to the end of its header block, in total (THREATS C1); a new
+    connection has as long to begin one. A header block is a packet or two."""
+    body_timeout: float = 10.0
+    """How long a body may stay behind `body_rate`, pauses included; TCP repeats what is lost after 1, 2
+    and 4 seconds, so an honest client may well pause for 7."""
+    body_rate: int = 240
+    """Bytes a second that a body brings; Kestrel's default, a twentieth of what GPRS carries."""
     idle_timeout: float = 60.0
     """Between two requests of a connection."""
-    write_timeout: float = 30.0
-    """How long a client may leave a full send buffer untouched."""
+    write_timeout: float = 10.0
+    """How long the reading of a response may stay behind `write_rate`; for the reason of `body_timeout`."""
+    write_rate: int = 240
+    """Bytes a second of a response that a client takes; for the reason of `body_rate`."""
+    unsent: int = 256 * MIB
+    """Bodies of responses that clients have not taken yet, of all connections together: sixteen of the
+    largest that an application may make by default."""
     target: int = 8 * KIB
     """Request target; RFC 9112 section 3 recommends at least 8,000."""
     header_fields: int = 100
@@ -84,4 +93,5 @@ class DoorLimits:
     header_bytes: int = 32 * KIB
     """The header block of a request, names, values and separators together."""
     connections: int = 10_000
-    """Open connections; one more is closed at once."""
+    """Open connections; one more takes the place of the one that has kept us waiting longest. Each takes
+    5 KiB while it is idle (measured)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from serverless_wasm.errors import BodyTooLarge, Error, MethodNotAllowed, Overloaded, RateLimited
 
@@ -32,16 +33,29 @@ class Headers:
         return b", ".join(values) if values else None
 
 
+@runtime_checkable
+class Arriving(Protocol):
+    """Chunks that a client is still sending."""
+
+    async def ready(self) -> None:
+        """Waits for the first of them."""
+
+
 class Body:
     """A request body that may still be arriving; `size` is the declared length, if one was.
+
+    With `certain` it is certain that there is one, so that it can be waited for.
 
     It can be iterated once, or read whole any number of times, not both.
     """
 
-    __slots__ = ("_chunks", "_whole", "size")
+    __slots__ = ("_certain", "_chunks", "_whole", "size")
 
-    def __init__(self, chunks: AsyncIterator[bytes], size: int | None = None) -> None:
+    def __init__(
+        self, chunks: AsyncIterator[bytes], size: int | None = None, *, certain: bool = True
+    ) -> None:
         self.size = size
+        self._certain = certain
         self._chunks = chunks
         self._whole: bytes | None = None
 
@@ -56,6 +70,14 @@ class Body:
     def arrived(self) -> bytes | None:
         """The whole body if it has been read, else None."""
         return self._whole
+
+    async def ready(self) -> None:
+        """Waits until enough has arrived to begin with, so that nobody is kept waiting for a slow client.
+
+        Raises what the door has refused the rest with.
+        """
+        if self._whole is None and self._certain and isinstance(self._chunks, Arriving):
+            await self._chunks.ready()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._chunks if self._whole is None else _once(self._whole)

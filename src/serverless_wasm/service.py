@@ -1,78 +1,49 @@
-"""Holds the current deployment, and the engine that every deployment shares.
+"""Holds the current deployment, and the engine that deployments share.
 
-A Configuration comes in; `handle` answers requests from `start` to `stop`.
+Releases come in; `handle` answers requests from `start` to `stop`, whatever is swapped meanwhile.
 It must never answer with an exception: whatever happens below becomes a response.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-from pathlib import Path
+import json
+from collections.abc import Set as AbstractSet
 
-from serverless_wasm.abi import Abis
-from serverless_wasm.config.configuration import Configuration
-from serverless_wasm.deployment import Deployment, Loaded, Loader, Surroundings
-from serverless_wasm.errors import EngineError, Error, RequestError, Unavailable
-from serverless_wasm.events import Emit, InternalFault, Notice, RequestRefused
-from serverless_wasm.messages import Request, Response
+from serverless_wasm.deployment import Deployment, Surroundings
+from serverless_wasm.engine_room import EngineRoom, RoomSettings
+from serverless_wasm.errors import Error, MethodNotAllowed, NotFound, RequestError, Unavailable
+from serverless_wasm.events import ApplicationBroken, Emit, InternalFault, Notice, RequestRefused
+from serverless_wasm.messages import Headers, Request, Response
 from serverless_wasm.net.policy import Target
 from serverless_wasm.net.tcp import Network
+from serverless_wasm.release import Release
 from serverless_wasm.text import printable
-from serverless_wasm.wasm.engine import Engine, EngineSettings
-from serverless_wasm.wasm.modules import Cache, Compiler
-from serverless_wasm.wasm.scheduler import Scheduler
+from serverless_wasm.wasm.artifacts import Cache
+from serverless_wasm.wasm.scheduler import Cell
 
-
-class EngineRoom:
-    """The engine, its scheduler and its loader; made once a process, closed last.
-
-    Raises EngineError when the engine cannot start here.
-    """
-
-    def __init__(self, configuration: Configuration, emit: Emit) -> None:
-        limits = [item.limits for item in configuration.applications]
-        settings = EngineSettings(
-            slots=configuration.slots,
-            table_elements=max(item.table_elements for item in limits),
-            fuel=any(item.fuel for item in limits),
-            stack=configuration.stack,
-        )
-        self.engine = Engine(settings)
-        self.scheduler = Scheduler(self.engine, configuration.memory)
-        self._abis = Abis(self.scheduler)
-        self._compiler = Compiler(self.engine, _open_cache(emit))
-        if configuration.slots and configuration.slots > self.engine.slots:
-            emit(
-                Notice(
-                    message=f"slots: {self.engine.slots} instead of {configuration.slots}, because "
-                    "vm.max_map_count is too low for more; write: sysctl -w vm.max_map_count=262144"
-                )
-            )
-
-    def load(self, configuration: Configuration) -> list[Loaded]:
-        """Every application of a configuration, loaded or with the reason why not.
-
-        Blocks for as long as compilation takes: seconds for a large module that is not cached.
-        """
-        loader = Loader(self._compiler, self._abis)
-        return [loader.load(item) for item in configuration.applications]
-
-    def close(self) -> None:
-        """Stops the ticker and frees the engine, once every deployment is closed."""
-        self._abis.close()
-        self.engine.close()
+OWN_PATHS = "/.well-known/serverless-wasm/"
+"""What the service answers itself, before any application (RFC 8615)."""
 
 
 class Service:
-    """Answers requests with the applications of a configuration, from `start` to `stop`."""
+    """Answers requests with the applications of a release, from `start` to `stop`.
 
-    def __init__(self, configuration: Configuration, emit: Emit) -> None:
-        self.configuration = configuration
+    `cache` holds the compiled modules that releases name; `running` is told which application's guest
+    runs at any moment (EngineRoom).
+    """
+
+    def __init__(self, emit: Emit, cache: Cache, running: Cell | None = None) -> None:
+        self.draining = False
+        """Whether the service is about to stop: it is not ready for more, says its health."""
         self._emit = emit
-        self._room: EngineRoom | None = None
-        self._network: Network | None = None
+        self._cache = cache
+        self._running = running
+        self._surroundings: Surroundings | None = None
         self._deployment: Deployment | None = None
+        self._candidate: asyncio.Task[Deployment] | None = None
+        self._alive: list[Deployment] = []
+        self._retiring: set[asyncio.Task[None]] = set()
 
     @property
     def deployment(self) -> Deployment:
@@ -81,31 +52,89 @@ class Service:
             raise Unavailable("the service is not running")
         return self._deployment
 
-    @property
-    def slots(self) -> int:
-        """How many guests may run at once; 0 before `start`."""
-        return self._room.engine.slots if self._room else 0
+    async def start(self, release: Release, own_addresses: tuple[str, ...] = ()) -> None:
+        """Serves the release, and tells what of it cannot be served; raises EngineError."""
+        deployment = await self.prepare(release, own_addresses)
+        for name, reason in deployment.broken.items():
+            self._emit(ApplicationBroken(application=name, reason=reason))
+        for notice in deployment.room.notices:
+            self._emit(Notice(message=notice))
+        await self.commit()
 
-    async def start(self, own_addresses: tuple[str, ...] = ()) -> None:
-        """Starts the engine and loads every application, without blocking the loop.
+    async def prepare(self, release: Release, own_addresses: tuple[str, ...] = ()) -> Deployment:
+        """Makes a release ready beside the one that is served, without blocking the loop.
 
-        `own_addresses` are those the service listens on, as `host:port`: guests may not call them.
-        Raises EngineError; an application that cannot be loaded only answers 503.
+        `own_addresses` are those the service listens on, as `host:port`: guests may not call them; those
+        of the first release hold. Raises EngineError; an application that cannot be loaded is in the
+        deployment's `broken`.
         """
-        self._room = await asyncio.to_thread(EngineRoom, self.configuration, self._emit)
-        self._network = Network()
-        loaded = await asyncio.to_thread(self._room.load, self.configuration)
-        surroundings = Surroundings(
-            scheduler=self._room.scheduler,
-            network=self._network,
-            emit=self._emit,
-            own=tuple(Target.parse(address.encode()) for address in own_addresses),
-        )
-        self._deployment = Deployment(loaded, surroundings)
+        await self.discard()
+        if self._surroundings is None:
+            own = tuple(Target.parse(address.encode()) for address in own_addresses)
+            self._surroundings = Surroundings(network=Network(), emit=self._emit, own=own)
+        self._candidate = asyncio.create_task(self._make(release, self._surroundings))
+        return await asyncio.shield(self._candidate)  # a thread cannot be cancelled: see `discard`
+
+    async def _make(self, release: Release, surroundings: Surroundings) -> Deployment:
+        settings, previous = RoomSettings.of(release.configuration), self._deployment
+
+        def make() -> Deployment:
+            if previous is not None and previous.room.settings == settings:
+                return Deployment(release, previous.room, surroundings, previous)
+            room = EngineRoom(settings, self._cache, self._running)
+            try:
+                return Deployment(release, room, surroundings)
+            except BaseException:
+                room.close()
+                raise
+
+        deployment = await asyncio.to_thread(make)
+        self._alive.append(deployment)
+        return deployment
+
+    async def commit(self, withdrawn: AbstractSet[str] = frozenset()) -> None:
+        """Serves what was prepared, but for the applications withdrawn.
+
+        The deployment before ends once nothing is in flight there. Raises Unavailable if nothing was
+        prepared, or what `prepare` raised.
+        """
+        candidate = self._candidate
+        if candidate is None or not candidate.done():
+            raise Unavailable("nothing was prepared")
+        before, self._deployment, self._candidate = self._deployment, candidate.result(), None
+        self._deployment.withdraw(withdrawn)
+        if before is not None:
+            task = asyncio.create_task(self._retire(before))
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
+
+    async def discard(self) -> None:
+        """Forgets what was prepared, or is being prepared."""
+        candidate = self._candidate
+        if candidate is None:
+            return
+        await asyncio.wait({candidate})  # whoever is cancelled here leaves it to the next
+        if self._candidate is candidate:
+            self._candidate = None
+            if candidate.exception() is None:
+                await self._retire(candidate.result())
+
+    async def _retire(self, deployment: Deployment) -> None:
+        """Ends a deployment once nothing is in flight there, and its room if nobody else has it."""
+        await deployment.drained()
+        self._alive.remove(deployment)
+        if all(other.room is not deployment.room for other in self._alive):
+            deployment.room.close()
+
+    def withdraw(self, names: AbstractSet[str]) -> None:
+        """Takes these applications out of service until the next release."""
+        self.deployment.withdraw(names)
 
     async def handle(self, request: Request) -> Response:
         """The response to a request; never raises but to pass a cancellation on."""
         try:
+            if request.path.startswith(OWN_PATHS):
+                return self._own(request)
             return await self.deployment.handle(request)
         except Error as error:
             if isinstance(error, RequestError):
@@ -115,16 +144,35 @@ class Service:
             self._emit(InternalFault(where="service", request_id=request.id, exception=fault))
             return Response.of_error(Error(), request.id)
 
+    def _own(self, request: Request) -> Response:
+        """The service's health: `health` while it lives, `ready` while it takes requests."""
+        question = request.path.removeprefix(OWN_PATHS)
+        if question not in {"health", "ready"}:
+            raise NotFound("no such question to the service")
+        if request.method not in {"GET", "HEAD"}:
+            raise MethodNotAllowed(("GET", "HEAD"))
+        is_ready = self._deployment is not None and not self.draining
+        status = 503 if question == "ready" and not is_ready else 200
+        body = {"status": "ok" if is_ready else "draining", "in_flight": self.in_flight}
+        fields = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
+        return Response(status=status, headers=Headers(fields), body=json.dumps(body).encode() + b"\n")
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that applications are answering."""
+        return sum(deployment.in_flight for deployment in self._alive)
+
     async def stop(self) -> None:
         """Waits for what is in flight, then frees everything; the engine last."""
+        await self.discard()
         deployment, self._deployment = self._deployment, None
-        if deployment:
-            await deployment.close()
-        if self._network:
-            self._network.close()
-        if self._room:
-            self._room.close()
-            self._room = None
+        if deployment is not None:
+            await self._retire(deployment)
+        if self._retiring:
+            await asyncio.wait(self._retiring)
+        if self._surroundings is not None:
+            self._surroundings.network.close()
+            self._surroundings = None
 
 
 def _refusal(request: Request, error: RequestError) -> RequestRefused:
@@ -137,18 +185,3 @@ def _refusal(request: Request, error: RequestError) -> RequestRefused:
         code=error.code,
         detail=printable(str(error)),
     )
-
-
-def _open_cache(emit: Emit) -> Cache | None:
-    """The cache of compiled modules, or None with a notice: a service without one only starts slower."""
-    try:
-        return Cache(_cache_folder())
-    except (EngineError, RuntimeError) as error:  # RuntimeError: there is no home folder
-        emit(Notice(message=f"compiled modules are not kept: {error}"))
-        return None
-
-
-def _cache_folder() -> Path:
-    """Where systemd says (CacheDirectory=), else where the XDG base directory specification says."""
-    given = os.environ.get("CACHE_DIRECTORY") or os.environ.get("XDG_CACHE_HOME")
-    return (Path(given) if given else Path.home() / ".cache") / "serverless-wasm"

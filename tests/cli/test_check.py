@@ -7,6 +7,7 @@ import termios
 from pathlib import Path
 
 from program import HELLO, PROGRAM, Folder
+from server.certificates import Issuer
 
 GOOD = """
 [[applications]]
@@ -97,6 +98,28 @@ def test_mistakes(tmp_path: Path) -> None:
     lines = done.stderr.splitlines()
     assert len(lines) == 4  # file_path is missing, too
     assert all(re.fullmatch(r"config\.toml:\d+: \S+: found .+, expected .+", line) for line in lines)
+
+
+def test_tls(tmp_path: Path) -> None:
+    """The certificate is looked at: where it is, what is odd about it, and what is wrong with it."""
+    folder = Folder(tmp_path)
+    folder.module("hello.wasm", HELLO)
+    folder.config(GOOD + '[server.tls]\ncertificate = "cert.pem"\nkey = "key.pem"\n')
+
+    done = folder.run("check", "config.toml")
+
+    assert (2, "") == (done.returncode, done.stdout)
+    first, second = done.stderr.splitlines()
+    assert "config.toml:12: server.tls.certificate: found " in first
+    assert "config.toml:13: server.tls.key: found " in second
+
+    Issuer(tmp_path).issue().key.chmod(0o644)
+    done = folder.run("check", "config.toml")
+    assert 0 == done.returncode
+    assert {"certificate": f"{tmp_path}/cert.pem", "key": f"{tmp_path}/key.pem"} == facts(done.stdout)[
+        "server.tls"
+    ]
+    assert "config.toml:13: server.tls.key: every user of this machine may read" in done.stderr
 
 
 def test_terminal(tmp_path: Path) -> None:

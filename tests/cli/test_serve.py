@@ -232,6 +232,8 @@ def test_address_taken_meanwhile(folder: Folder) -> None:
         process = folder.start("config.toml")
         with key.open("wb") as file:
             other.listen()
+            (folder.path / "key").write_bytes(bytes(32))
+            (folder.path / "key").replace(key)  # for the processes that read it next
             file.write(bytes(32))
         out, err = process.communicate()
 

@@ -64,6 +64,23 @@ def test_broken_files(tmp_path: Path, content: bytes, line: int, found: str) -> 
     assert (problem.line, found in problem.found) == (line, True), problem
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"a = 'x.{'a.' * 200}a'",
+        f"a = ['{'a.' * 200}a', '{'a.' * 200}a']",
+        f"a = {{ b = 'x://{'a.' * 200}a' }}",
+        f"# {'a.' * 200}a",
+        f"{'a.' * 98}a = 1",
+    ],
+)
+def test_values_with_many_dots(tmp_path: Path, text: str) -> None:
+    """Only a key is refused for its many parts: a value or a comment may have as many dots as it likes."""
+    path = tmp_path / "a.toml"
+    path.write_text(text)
+    assert read_document("a.toml", path)[0] == text
+
+
 def test_the_largest_file(tmp_path: Path) -> None:
     """A file of exactly the largest size is read."""
     path = tmp_path / "a.toml"

@@ -116,6 +116,46 @@ def test_every_key(tmp_path: Path) -> None:
     assert (other.methods, other.name, other.function) == ((), "hello", "handle")
 
 
+def test_tls(tmp_path: Path) -> None:
+    """The two files are beside the configuration; nobody looks whether they are there."""
+    assert load(file(tmp_path, SEED)).tls is None
+    tls = load(
+        file(tmp_path, f'{SEED}[server.tls]\ncertificate = "tls/cert.pem"\nkey = "/etc/key.pem"\n')
+    ).tls
+    assert tls
+    assert (tmp_path / "tls" / "cert.pem", Path("/etc/key.pem")) == (tls.certificate, tls.key)
+    assert (str(tmp_path / "config.toml"), 16, 17) == (tls.file, tls.certificate_line, tls.key_line)
+    inline = load(file(tmp_path, f'{SEED}[server]\ntls = {{ certificate = "a", key = "a" }}\n')).tls
+    assert inline
+    assert (16, 16) == (inline.certificate_line, inline.key_line)
+
+
+def test_mistakes_in_tls(tmp_path: Path) -> None:
+    """Each names its key, and what to write."""
+    text = f'{SEED}[server.tls]\ncertificate = "https://a/cert.pem"\nkeys = "key.pem"\n'
+    problems = {
+        problem.key: (problem.line, problem.found, problem.expected)
+        for problem in problems_of(tmp_path, text)
+    }
+    assert {
+        "server.tls.certificate": (
+            16,
+            '"https://a/cert.pem"',
+            'the path of a PEM file on this machine, such as "cert.pem"',
+        ),
+        "server.tls.key": (
+            15,
+            "nothing",
+            'the path of a PEM file such as "key.pem", with the certificate\'s private key',
+        ),
+        "server.tls.keys": (17, "an unknown key", 'a known key; did you mean "key"?'),
+    } == problems
+    (problem,) = problems_of(tmp_path, SEED + '[server]\ntls = "cert.pem"\n')
+    assert "a [server.tls] table with the keys certificate and key" == problem.expected
+    (problem, _) = problems_of(tmp_path, SEED + '[server]\ncertificate = "cert.pem"\nkey = "key.pem"\n')
+    assert "the key certificate in the table server.tls" == problem.expected
+
+
 def test_env_is_not_in_the_repr(tmp_path: Path) -> None:
     """A configuration may be printed: the values of env are not in it."""
     assert "8181" not in repr(load(file(tmp_path, SEED)))
@@ -257,16 +297,15 @@ FITTING = {
     "server": {"{}"},
     "allowed_outbound_hosts": {"[]"},
     "function": {'" "', '"\\u202e"'},
-    "file_path": {'" "', '"\\u202e"'},
+    **{key: {'" "', '"\\u202e"'} for key in ("file_path", "certificate", "key")},
 }
 """What a key of the matrix rightly takes."""
-HEADERS = {
-    (): "",
-    ("limits",): "[limits]",
-    ("server",): "[server]",
-    ("applications",): "[[applications]]",
-    ("applications", "limits"): "[[applications]]\n[applications.limits]",
-}
+
+
+def header(place: tuple[str, ...]) -> str:
+    """What stands before the keys of a table."""
+    head = "[[applications]]\n" if place[:1] == ("applications",) else ""
+    return head + (f"[{'.'.join(place)}]" if place[1:] or not head else "") if place else ""
 
 
 @pytest.mark.parametrize(
@@ -276,7 +315,7 @@ def test_matrix(tmp_path: Path, place: tuple[str, ...], key: str) -> None:
     """Each key with each bad value is a problem on its line that says what to write."""
     for value in BAD_VALUES:
         if value not in FITTING.get(key, ()):
-            text = f"{HEADERS[place]}\n\n{key} = {value}\n"
+            text = f"{header(place)}\n\n{key} = {value}\n"
             found = [(problem.line, key in problem.key) for problem in problems_of(tmp_path, text)]
             assert (text.count("\n"), True) in found, value
 
@@ -291,7 +330,14 @@ _ENTRIES = st.dictionaries(
 )
 
 
-@given(st.lists(st.tuples(st.sampled_from([*HEADERS.values()][3:]), _ENTRIES), max_size=4))
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([header(place) for place in TABLES if place[:1] == ("applications",)]), _ENTRIES
+        ),
+        max_size=4,
+    )
+)
 def test_anything(tmp_path_factory: pytest.TempPathFactory, tables: list[tuple[str, dict[str, str]]]) -> None:
     """Any keys with any values give a Configuration or a ConfigError, nothing else."""
     lines = [line for header, entries in tables for line in (header, *map(" = ".join, entries.items()))]

@@ -16,7 +16,8 @@ def test_limits_are_the_fields_of_limits() -> None:
     """What can be limited can be written, under the same name, in the same order."""
     assert list(LimitsTable.model_fields) == [field.name for field in fields(Limits)]
     assert list(DoorTable.model_fields) == [field.name for field in fields(DoorLimits)]
-    assert {*ServerTable.model_fields} == {*DoorTable.model_fields, "slots", "memory", "stack", "drain"}
+    process = {"workers", "heartbeat", "slots", "memory", "stack", "drain", "tls"}
+    assert {*ServerTable.model_fields} == {*DoorTable.model_fields, *process}
 
 
 def test_application_keys() -> None:

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serverless_wasm.config.units import duration_text, parse_count, parse_duration, parse_size, size_text
+from serverless_wasm.config.units import (
+    duration_text,
+    parse_byte_rate,
+    parse_count,
+    parse_duration,
+    parse_size,
+    size_text,
+)
 
 BAD: list[object] = ["", " ", "1", "x", "1x", "1 MiBs", "-1s", "1e3s", "٣s", "1_0s"]
 BAD += [None, True, [], {}, float("nan"), float("inf")]
@@ -63,6 +70,21 @@ def test_bad_durations(value: object) -> None:
     """Whatever is not a duration within the bounds is refused, naming the bounds."""
     with pytest.raises(ValueError, match=r'^a duration such as "10s" or "250ms", from "0s" to "1h"$'):
         parse_duration(value, 0, 3600)
+
+
+@pytest.mark.parametrize(
+    ("value", "rate"), [(240, 240), ("240B/s", 240), ("64KiB/s", 65536), ("1 KB/s", 1000)]
+)
+def test_byte_rates(value: object, rate: int) -> None:
+    """An integer of bytes a second, or a size with `/s`."""
+    assert rate == parse_byte_rate(value, 1, 1 << 20)
+
+
+@pytest.mark.parametrize("value", [*BAD, "240B", "1B/m", "/s", "240/s", 1.5, 0, "0B/s", "2MiB/s"])
+def test_bad_byte_rates(value: object) -> None:
+    """Whatever is none within the bounds is refused, naming the bounds."""
+    with pytest.raises(ValueError, match=r'^bytes a second such as "240B/s", from "1B/s" to "1MiB/s"$'):
+        parse_byte_rate(value, 1, 1 << 20)
 
 
 @pytest.mark.parametrize("value", [*BAD, 1.0, "1", 0, 11, 1 << 9_000])

@@ -26,9 +26,10 @@ from serverless_wasm.events import (
     InternalFault,
     InvocationFinished,
     Notice,
+    ReloadRefused,
     ServiceStopped,
 )
-from serverless_wasm.observe.logs import KINDS, TEXT_LIMIT, Logs, Style
+from serverless_wasm.observe.logs import ITEMS_LIMIT, KINDS, TEXT_LIMIT, Logs, Style
 
 NOW = 1_700_000_000.123
 LOCAL = datetime.fromtimestamp(NOW, UTC).astimezone().strftime("%H:%M:%S.123")
@@ -55,6 +56,7 @@ FIELDS: dict[Any, st.SearchStrategy[Any]] = {
     int: st.integers(),
     float: st.floats(),
     BaseException: st.builds(ValueError, st.text()),
+    tuple[str, ...]: st.lists(st.text()).map(tuple),
 }
 ANY_EVENT = st.one_of(
     [
@@ -175,7 +177,8 @@ def test_json_is_one_strict_line(event: Event) -> None:
     assert text[:-1].isprintable()
     assert KINDS[type(event)].name == record["event"]
     for value in record.values():
-        assert not isinstance(value, str) or value.replace("\n", "").isprintable() or not value.isascii()
+        for item in value if isinstance(value, list) else [value]:
+            assert not isinstance(item, str) or item.replace("\n", "").isprintable() or not item.isascii()
 
 
 @given(ANY_EVENT)
@@ -209,6 +212,13 @@ def test_long_text_is_cut() -> None:
     record = record_of(text_of(replace(SAID, message="x" * (TEXT_LIMIT + 7)), Style.JSON))
 
     assert "x" * TEXT_LIMIT + "… (7 more)" == record["message"]
+
+
+def test_many_items_are_cut() -> None:
+    """Of many reasons the first are shown, and how many are missing."""
+    record = record_of(text_of(ReloadRefused(reasons=("no\n",) * (ITEMS_LIMIT + 7)), Style.JSON))
+
+    assert [r"no\n"] * ITEMS_LIMIT + ["7 more"] == record["reasons"]
 
 
 @pytest.mark.parametrize(
@@ -377,6 +387,38 @@ def test_the_log_says_what_it_lost() -> None:
         said,
     ]
     assert 3 == logs.lost
+
+
+def test_end_of_a_process() -> None:
+    """At its end a process says what it lost since, once, and nothing when there is nothing to say."""
+    stream = Flaky()
+    logs = Logs(stream, Style.JSON, clock)
+    logs.finish()
+    logs(SAID)
+    stream.full = True
+    logs(SAID)
+    logs.finish()
+    stream.full = False
+    logs.finish()
+    logs.finish()
+    records = [record_of(line) for line in stream.getvalue().splitlines()]
+
+    assert [("guest_logged", None), ("records_lost", 1)] == [
+        (record["event"], record.get("lost")) for record in records
+    ]
+
+
+def test_end_in_the_middle_of_a_line() -> None:
+    """At its end a process writes the rest of a line that a full pipe had cut."""
+    with pipe() as (reader, stream):
+        logs = Logs(stream, Style.JSON, clock)
+        while not logs.lost:
+            logs(replace(SAID, message="x" * TEXT_LIMIT))
+        text = all_from(reader)
+        logs.finish()
+        text += all_from(reader)
+
+    assert [record_of(line)["event"] for line in text.splitlines()][-2:] == ["guest_logged", "records_lost"]
 
 
 @pytest.mark.parametrize("size", [10, 5_000, TEXT_LIMIT])

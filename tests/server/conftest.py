@@ -1,24 +1,24 @@
-"""What the tests of the doors share: each of them runs on both event loops."""
+"""What the tests of the doors share."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
-from typing import Any
+import ssl
+from collections.abc import Iterator
 
 import pytest
-import uvloop
 
-from server.doors import Run
+from server.certificates import VERSIONS
 
 
-@pytest.fixture(params=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Run:
-    """Runs a coroutine on a fresh loop of either kind."""
-    factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
+@pytest.fixture(params=VERSIONS, ids=["1.2", "1.3"])
+def version(request: pytest.FixtureRequest) -> ssl.TLSVersion:
+    """Each version of TLS that is spoken."""
+    chosen: ssl.TLSVersion = request.param
+    return chosen
 
-    def run_on_it(main: Coroutine[Any, Any, None]) -> None:
-        with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(asyncio.wait_for(main, 30))
 
-    return run_on_it
+@pytest.fixture
+def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """The event loop has nothing to say of any client."""
+    yield
+    assert [] == [record.message for record in caplog.records if record.name == "asyncio"]

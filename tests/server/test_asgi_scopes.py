@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from server.callers import Told, called, door, http, scope, uvicorn_serving
-from server.doors import GET, Run, hello
+from server.doors import GET, Run, echo, hello
 from serverless_wasm.errors import ConfigError, Problem
 from serverless_wasm.events import Event
 from serverless_wasm.messages import Request, Response
@@ -121,6 +121,39 @@ def test_lengths_that_a_server_let_through_are_refused(run: Run, headers: list[t
     async def main() -> None:
         sent = await called(hello, scope(headers=[(b"host", b"a"), *headers]))
         assert 400 == sent[0]["status"]
+
+    run(main())
+
+
+@pytest.mark.parametrize("pieces", [[b"hell"], [b"he", b"l"], [b"hello!"], [b"hello", b"!"], [b""]])
+def test_a_body_of_another_length_never_ends_cleanly(run: Run, pieces: list[bytes]) -> None:
+    """HTTP/2 frames a body without its Content-Length, and not every server compares them."""
+
+    async def main() -> None:
+        given = scope(http_version="2", method="POST", headers=[(b"host", b"a"), (b"content-length", b"5")])
+        messages: list[Message] = [
+            {"type": "http.request", "body": piece, "more_body": number < len(pieces)}
+            for number, piece in enumerate(pieces, 1)
+        ]
+        sent = await called(echo, given, *messages)
+        assert 400 == sent[0]["status"]
+        whole: Message = {"type": "http.request", "body": b"hello"}
+        assert b"hello" == (await called(echo, given, whole))[1]["body"]
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("version", "cookie"), [("1.1", b"a=1, b=2"), ("2", b"a=1; b=2"), ("3", b"a=1; b=2")]
+)
+def test_a_cookie_in_crumbs_is_one_cookie(run: Run, version: str, cookie: bytes) -> None:
+    """RFC 9113 section 8.2.3 lets a client split it, for the sake of compression."""
+
+    async def main() -> None:
+        told = Told()
+        crumbs = [(b"cookie", b"a=1"), (b"host", b"a"), (b"cookie", b"b=2")]
+        await called(told, scope(http_version=version, headers=crumbs))
+        assert cookie == told.requests[0].headers.get(b"cookie")
 
     run(main())
 

@@ -121,7 +121,7 @@ def test_100_continue_is_sent_once_the_handler_reads(run: Run) -> None:
         async with serving(handler) as served:
             client, other = await served.connect(), await served.connect()
             await client.send(post(b"Content-Length: 3", CONTINUE))
-            await other.ask(b"FOO ")
+            await other.ask(b"FOO / HTTP/1.1\r\n\r\n")
             assert not client.pending()
             go.set()
             assert (100, b"Continue") == ((head := await client.head()).status, head.reason)

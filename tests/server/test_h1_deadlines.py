@@ -11,6 +11,8 @@ from serverless_wasm.events import RequestRefused
 from serverless_wasm.limits import DoorLimits
 from serverless_wasm.messages import Request, Response
 
+CHUNKED = b"Transfer-Encoding: chunked"
+
 
 async def trickle(client: Client, data: bytes) -> None:
     """Sends a byte now and then until the door ends the connection: no single wait is long."""
@@ -73,7 +75,7 @@ def test_a_slow_body_gets_408(run: Run) -> None:
         async with serving(echo, DoorLimits(body_timeout=0.2)) as served:
             for framing, sent in [
                 (b"Content-Length: 100000", b"x" * 1000),
-                (b"Transfer-Encoding: chunked", b"1\r\nx\r\n" * 200),
+                (CHUNKED, b"1\r\nx\r\n" * 200),
             ]:
                 client = await served.connect()
                 await client.send(post(framing))
@@ -82,6 +84,35 @@ def test_a_slow_body_gets_408(run: Run) -> None:
                 assert (408, b"close") == (answer.status, answer.header(b"connection"))
                 assert b"" == await client.ended()
                 await slow
+
+    run(main())
+
+
+def test_a_body_may_take_long_if_it_keeps_coming(run: Run) -> None:
+    """A client that brings `body_rate` has no other deadline, whatever the size; no read is long."""
+
+    async def main() -> None:
+        limits = DoorLimits(body_timeout=0.4, body_rate=2000)
+        async with serving(echo, limits) as served:
+            for framing, piece in [(b"Content-Length: 20000", bytes(200)), (CHUNKED, b"c8\r\n" + bytes(200))]:
+                client = await served.connect()
+                await client.send(post(framing))
+                for _ in range(100):
+                    await client.send(piece + (b"\r\n" if framing == CHUNKED else b""))
+                    await asyncio.sleep(0.01)
+                answer = await client.ask(b"0\r\n\r\n" if framing == CHUNKED else b"")
+                assert (200, 20_000) == (answer.status, len(answer.body))
+
+    run(main())
+
+
+def test_a_burst_buys_no_more_than_a_pause(run: Run) -> None:
+    """Half a body at once, and then nothing, is as late as no body at all."""
+
+    async def main() -> None:
+        async with serving(echo, DoorLimits(body_timeout=0.2, body_rate=1)) as served:
+            client = await served.connect()
+            assert 408 == (await client.ask(post(b"Content-Length: 20000", body=bytes(10_000)))).status
 
     run(main())
 
@@ -149,6 +180,20 @@ def test_an_idle_connection_is_closed_without_a_word(run: Run) -> None:
                 if start == unread:
                     await client.send(b"abc")
                 assert b"" == await client.ended()
+            assert [] == served.events
+
+    run(main())
+
+
+def test_a_connection_that_never_asks_has_the_time_of_a_head(run: Run) -> None:
+    """It has shown no reason for more patience than that; an old client has."""
+
+    async def main() -> None:
+        async with serving(hello, DoorLimits(header_timeout=0.2, idle_timeout=30.0)) as served:
+            old, new = await served.connect(), await served.connect()
+            await old.ask(GET)
+            assert b"" == await new.ended()
+            assert 200 == (await old.ask(GET)).status
             assert [] == served.events
 
     run(main())

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+from itertools import pairwise
+from random import Random, SystemRandom
+
 import pytest
 
 from server.doors import GET, Run, echo, hello, post, serving
@@ -26,6 +31,28 @@ def test_malformed_heads_are_refused_and_the_connection_closed(run: Run) -> None
                 assert b"close" == answer.header(b"connection"), name
                 assert b"" == await client.ended(), name
                 assert [] == served.events, name
+
+    run(main())
+
+
+def test_malformed_heads_are_refused_however_they_arrive(run: Run) -> None:
+    """In pieces cut at random, each gets the same status, and the connection is closed."""
+
+    async def main() -> None:
+        seed = SystemRandom().randrange(10**6)
+        random = Random(seed)  # noqa: S311 - to be told again
+        async with serving(hello) as served:
+            for name, data, status in HEADS:
+                client = await served.connect()
+                cuts = sorted(random.randrange(len(data)) for _ in range(4))
+                with suppress(ConnectionError):  # the door does not wait for the last piece
+                    for start, end in pairwise([0, *cuts, len(data)]):
+                        await client.send(data[start:end])
+                        await asyncio.sleep(0)
+                answer = await client.answer()
+
+                assert (status, b"close") == (answer.status, answer.header(b"connection")), (name, seed)
+                assert b"" == await client.ended(), (name, seed)
 
     run(main())
 

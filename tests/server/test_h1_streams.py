@@ -281,7 +281,7 @@ def test_a_body_that_is_not_sent_is_closed(run: Run, method: bytes) -> None:
 
 
 def test_a_client_that_does_not_read_is_cut_off_in_time(run: Run) -> None:
-    """A full send buffer that stays full is the client's last; its handler is cancelled."""
+    """What stays unread for `write_timeout` is the client's last; its handler is cancelled."""
 
     async def main() -> None:
         body = Watched()

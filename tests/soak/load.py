@@ -45,13 +45,22 @@ class Pool:
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:
         """A connection; it is used again unless this ends badly."""
-        client = self._idle.pop() if self._idle else await self._connect()
+        client = self._kept() or await self._connect()
         try:
             yield client
         except BaseException:
             client.close()
             raise
         self._idle.append(client)
+
+    def _kept(self) -> Client | None:
+        """The connection used last; those that the service has closed, idle for too long, are dropped."""
+        while self._idle:
+            client = self._idle.pop()
+            if not client.reader.at_eof():
+                return client
+            client.close()
+        return None
 
     async def _connect(self) -> Client:
         return Client(*await asyncio.open_connection("127.0.0.1", self._port))

@@ -51,7 +51,7 @@ def _tables() -> str:
     limits = {
         _name(kind, limit): text for kind in KINDS for limit, text in (("long", _LONG), ("short", _SHORT))
     }
-    return "\n".join(
+    return "[server]\nworkers = 1\n" + "\n".join(
         f'[[applications]]\nname = "{name}"\nfile_path = "{name}.wasm"\nurl_path = "/{name}"\n'
         f"limits = {{ {limits.get(name, '')} }}"
         for name in (*limits, "hello")

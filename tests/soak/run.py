@@ -30,8 +30,12 @@ from soak.served import Held, Served
 
 GOOD_RATE = 50 / len(GOOD)
 HOSTILE_PAUSE = 0.1
+WARM_SHARE = 0.1
 IDLE_SHARE = 0.15
+SAMPLES = 10
 REST = 5.0
+SETTLE = 2.0
+"""Seconds for the worker in reserve to wake up."""
 
 
 @dataclass(slots=True)
@@ -41,7 +45,8 @@ class Findings:
     idle: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
     beside: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
     held: tuple[Held, Held] = (Held(0, 0), Held(0, 0))
-    resident: tuple[int, int] = (0, 0)
+    resident: list[int] = field(default_factory=list)
+    """Bytes after the warm-up, at even moments of the run, and after the rest."""
     alive: bool = False
     exit_code: int = -1
     records: list[dict[str, Any]] = field(default_factory=list)
@@ -65,7 +70,7 @@ class Findings:
         sentences += [
             f"{record['event']}: {record}"
             for record in self.records
-            if record["event"] in {"internal_fault", "records_lost", "application_broken"}
+            if record["event"] in {"internal_fault", "records_lost", "application_broken", "worker_lost"}
         ][:5]
         return sentences
 
@@ -75,14 +80,18 @@ async def soak(folder: Path, seconds: float, seed: int) -> Findings:
     findings, random = Findings(), Random(seed)  # noqa: S311 - a seed that can be told again
     async with _backends() as backends:
         with Served(folder, modules(), tables(backends)) as served:
+            await asyncio.sleep(SETTLE)
             before = served.held
-            await _phase(served, 1.0, random, defaultdict(Tally), HOSTILE)
+            await _phase(served, max(1.0, seconds * WARM_SHARE), random, defaultdict(Tally), HOSTILE)
             await asyncio.sleep(min(REST, seconds / 10))
-            resident = served.resident
+            findings.resident.append(served.resident)
             await _phase(served, max(2.0, seconds * IDLE_SHARE), random, findings.idle)
-            await _phase(served, seconds * (1 - IDLE_SHARE), random, findings.beside, HOSTILE)
+            for _ in range(SAMPLES):
+                part = seconds * (1 - WARM_SHARE - IDLE_SHARE) / SAMPLES
+                await _phase(served, part, random, findings.beside, HOSTILE)
+                findings.resident.append(served.resident)
             await _rest(served, before)
-            findings.resident = resident, served.resident
+            findings.resident.append(served.resident)
             findings.held, findings.alive = (before, served.held), served.alive
             findings.exit_code = await asyncio.to_thread(served.end)
             findings.records = served.records()
@@ -167,9 +176,9 @@ def report(findings: Findings) -> None:
     resident = [size / 2**20 for size in findings.resident]
     lateness = [f"{percentile(latenesses, percent):.1f}" for percent in (50, 99, 100)]
     service = [
-        ("restarts", 0 if findings.alive else "died"),
-        ("resident at the start, after the rest", f"{resident[0]:.1f}, {resident[1]:.1f} MiB"),
-        ("growth", f"{100 * (resident[1] / resident[0] - 1):.1f} %"),
+        ("restarts", sum(record["event"] == "worker_lost" for record in findings.records)),
+        ("MiB resident: after the warm-up, ten moments, the rest", " ".join(f"{m:.1f}" for m in resident)),
+        ("growth from the warm-up to the rest", f"{100 * (resident[-1] / resident[0] - 1):.1f} %"),
         ("descriptors before, after", f"{before.descriptors}, {after.descriptors}"),
         ("threads before, after", f"{before.threads}, {after.threads}"),
         ("good p99 beside, over idle", f"{_p99(findings.beside) / _p99(findings.idle):.2f}"),

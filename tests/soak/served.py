@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +27,7 @@ STOP = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the process holds, but for the files that the engine copies memories from: one for a module."""
+    """What the processes hold, but for the files that the engine copies memories from: one for a module."""
 
     descriptors: int
     threads: int
@@ -77,18 +78,30 @@ class Served:
         return self._process.poll() is None
 
     @property
+    def processes(self) -> list[int]:
+        """The supervisor, its workers, and whatever else it has started."""
+        found = [self._process.pid]
+        for pid in found:
+            with suppress(FileNotFoundError):  # ended meanwhile
+                found += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        return found
+
+    @property
     def held(self) -> Held:
-        """What it holds now."""
-        folder = Path(f"/proc/{self._process.pid}")
-        links = (_link(path) for path in (folder / "fd").iterdir())
-        descriptors = sum("wasm-memory-image" not in link for link in links)
-        return Held(descriptors, len(list((folder / "task").iterdir())))
+        """What they hold now."""
+        descriptors = threads = 0
+        for pid in self.processes:
+            folder = Path(f"/proc/{pid}")
+            links = (_link(path) for path in (folder / "fd").iterdir())
+            descriptors += sum("wasm-memory-image" not in link for link in links)
+            threads += len(list((folder / "task").iterdir()))
+        return Held(descriptors, threads)
 
     @property
     def resident(self) -> int:
-        """Bytes of memory that it has to itself."""
-        text = Path(f"/proc/{self._process.pid}/smaps_rollup").read_text()
-        return 1024 * int(text.split("\nPss:", 1)[1].split()[0])
+        """Bytes of memory that they have to themselves."""
+        texts = (Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self.processes)
+        return 1024 * sum(int(text.split("\nPss:", 1)[1].split()[0]) for text in texts)
 
     def end(self) -> int:
         """Stops it as an operator does; the exit code."""

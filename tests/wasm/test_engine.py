@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from pathlib import Path
 
@@ -67,7 +68,9 @@ def test_closed_engine_gives_its_address_space_back() -> None:
         linked = room.link(SPIN)
         with pytest.raises(DeadlineExceeded):
             asyncio.run(room.run(linked, limits=Limits(timeout=0.01)))
-        linked.close()
-        linked.module.close()
-        linked.linker.close()
+        module, linker = linked.module, linked.linker
+        del linked
+        gc.collect()  # what was raised holds frames that hold it
+        module.close()
+        linker.close()
         room.close()

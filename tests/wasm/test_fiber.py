@@ -123,7 +123,6 @@ def test_fuel_is_the_same_every_time() -> None:
         assert enough(needed)
         assert not enough(needed - 1)
     asyncio.run(room.run(linked))
-    linked.close()
     room.close()
 
 

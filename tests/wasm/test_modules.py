@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import stat
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sandbox import Sandbox, wat
-from serverless_wasm.errors import CompileError, EngineError
-from serverless_wasm.wasm.modules import Cache, Compiler, FunctionType, MemoryType
+from serverless_wasm.errors import CompileError
+from serverless_wasm.wasm.artifacts import Artifact, Cache
+from serverless_wasm.wasm.module_limits import ModuleLimits
+from serverless_wasm.wasm.modules import (
+    Compiler,
+    FunctionType,
+    InlineCompiler,
+    MemoryType,
+    compile_module,
+    load_module,
+)
+from zoo.generated import g12_locals, g12_nested_loops
 
 PLAIN = wat(
     '(module (memory (export "memory") 1 3) (func (export "handle") (param i32) (result i64) i64.const 0))'
@@ -76,7 +86,7 @@ def test_own_and_imported_memory_together_stay_invalid(sandbox: Sandbox) -> None
 
 
 def test_second_compilation_comes_from_the_cache(sandbox: Sandbox, folder: Path) -> None:
-    """One artifact, owner-only, and nothing is written the second time."""
+    """One artifact, and nothing is written the second time."""
     Compiler(sandbox.engine, Cache(folder)).compile(PLAIN)
     (artifact,) = artifacts(folder)
     written = artifact.stat().st_mtime_ns
@@ -85,14 +95,13 @@ def test_second_compilation_comes_from_the_cache(sandbox: Sandbox, folder: Path)
 
     assert [artifact] == artifacts(folder)
     assert written == artifact.stat().st_mtime_ns
-    assert stat.S_IMODE(artifact.stat().st_mode) == 0o600
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: b"x" + data[1:], lambda _data: b""])
-def test_changed_artifact_is_never_loaded(sandbox: Sandbox, folder: Path, damage: object) -> None:
-    """It is native code: what does not carry our checksum is compiled anew and replaced."""
-    assert callable(damage)
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda _data: b""])
+def test_changed_artifact_is_compiled_anew(
+    sandbox: Sandbox, folder: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    """And replaced."""
     Compiler(sandbox.engine, Cache(folder)).compile(PLAIN)
     (artifact,) = artifacts(folder)
     good = artifact.read_bytes()
@@ -104,40 +113,95 @@ def test_changed_artifact_is_never_loaded(sandbox: Sandbox, folder: Path, damage
     assert len(good) == artifact.stat().st_size
 
 
-def test_artifact_of_another_user_or_key_is_not_ours(sandbox: Sandbox, folder: Path) -> None:
-    """The checksum is keyed: a file that was made elsewhere does not pass."""
-    Compiler(sandbox.engine, Cache(folder)).compile(PLAIN)
-    (artifact,) = artifacts(folder)
-    content = artifact.read_bytes()
-    digest = artifact.name[:64]
-    (folder / "key").write_bytes(os.urandom(32))
+def test_artifact_that_the_engine_cannot_use_is_compiled_anew(sandbox: Sandbox, folder: Path) -> None:
+    """It carries our checksum, but was made with other settings."""
+    cache = Cache(folder)
+    artifact = compile_module(sandbox.engine, PLAIN, cache, ModuleLimits())
+    cache.put(artifact, b"no code", fuel=False)
 
-    assert Cache(folder).get(digest) is None
-    assert content[32:]
+    assert Compiler(sandbox.engine, cache).compile(PLAIN).export("handle")
+    assert load_module(sandbox.engine, cache, artifact).export("handle")
 
+    cache.put(artifact, b"no code", fuel=False)
 
-@pytest.mark.parametrize("mode", [0o777, 0o770, 0o722])
-def test_folder_that_others_may_write_is_refused(folder: Path, mode: int) -> None:
-    """The sentence says what to do."""
-    folder.mkdir()
-    folder.chmod(mode)
-
-    with pytest.raises(EngineError, match=r"can be written by others; write: chmod 700"):
-        Cache(folder)
-
-
-def test_folder_that_is_a_file_is_refused(folder: Path) -> None:
-    """No traceback of the system's, a sentence."""
-    folder.write_text("")
-
-    with pytest.raises(EngineError, match="cannot be used"):
-        Cache(folder)
+    assert artifact == compile_module(sandbox.engine, PLAIN, cache, ModuleLimits())
+    assert load_module(sandbox.engine, cache, artifact).export("handle")
 
 
 def test_artifact_that_cannot_be_kept_is_only_not_kept(sandbox: Sandbox, folder: Path) -> None:
-    """A folder that disappears does not stop a compilation."""
+    """A folder that disappears does not stop a compilation, unless the code can go no other way."""
     cache = Cache(folder)
     (folder / "key").unlink()
     folder.rmdir()
+    cache.spare.mkdir()
+    cache.spare.chmod(0o777)
 
-    assert Compiler(sandbox.engine, cache).compile(PLAIN).export("handle")
+    try:
+        assert Compiler(sandbox.engine, cache).compile(PLAIN).export("handle")
+        with pytest.raises(CompileError, match=r"cannot be kept in .*: .* write: chmod 700"):
+            compile_module(sandbox.engine, PLAIN, cache, ModuleLimits())
+    finally:
+        cache.spare.rmdir()
+
+
+@pytest.mark.parametrize("code", [None, b"no code"])
+def test_artifact_that_is_gone_is_told(sandbox: Sandbox, folder: Path, code: bytes | None) -> None:
+    """Or is of no use, and then it is removed: the next compilation must not find it."""
+    cache = Cache(folder)
+    artifact = compile_module(sandbox.engine, PLAIN, cache, ModuleLimits())
+    if code:
+        cache.put(artifact, code, fuel=False)
+    else:
+        artifacts(folder)[0].unlink()
+
+    with pytest.raises(CompileError, match=r"has no compiled code in .* any more|cannot be loaded: "):
+        load_module(sandbox.engine, cache, artifact)
+    assert [] == artifacts(folder)
+
+
+def test_loaded_module_is_as_the_compiled_one(sandbox: Sandbox, folder: Path) -> None:
+    """Names, types, what it begins with, and the memory that was imported."""
+    data = wat(
+        '(module (import "env" "memory" (memory 3)) (import "env" "f" (func (param i64))) (table 9 funcref))'
+    )
+    cache = Cache(folder)
+    compiled = sandbox.compiler.compile(data)
+
+    loaded = load_module(sandbox.engine, cache, compile_module(sandbox.engine, data, cache, ModuleLimits()))
+
+    for fact in ("digest", "begins", "imports", "exports", "memory"):
+        assert getattr(compiled, fact) == getattr(loaded, fact), fact
+
+
+def test_bomb_is_refused_before_the_engine_sees_it(sandbox: Sandbox, folder: Path) -> None:
+    """Whoever compiles, and with the limits that were given."""
+    cache = Cache(folder)
+    for bomb in (g12_locals(), g12_nested_loops()):
+        with pytest.raises(CompileError, match=r"in function 0, [0-9,]+ are allowed"):
+            Compiler(sandbox.engine, cache).compile(bomb)
+    with pytest.raises(CompileError, match="has 1 functions, 0 are allowed"):
+        compile_module(sandbox.engine, PLAIN, cache, ModuleLimits(functions=0))
+    assert [] == artifacts(folder)
+
+
+def test_compiler_in_this_process_gives_artifacts_in_turn(sandbox: Sandbox, folder: Path) -> None:
+    """All that were asked for at once, refusals among them; closing it waits for what is left."""
+    cache = Cache(folder)
+
+    async def main() -> None:
+        compiler = InlineCompiler(cache)
+        answers = await asyncio.gather(
+            *(compiler.compile(data) for data in (PLAIN, g12_locals(), PLAIN)), return_exceptions=True
+        )
+        abandoned = asyncio.create_task(compiler.compile(wat("(module (func))")))
+        await asyncio.sleep(0)
+        abandoned.cancel()
+        await compiler.close()
+
+        first, refused, second = answers
+        assert isinstance(first, Artifact)
+        assert isinstance(refused, CompileError)
+        assert first == second
+        assert load_module(sandbox.engine, cache, first).export("handle")
+
+    asyncio.run(main())

@@ -19,13 +19,12 @@ from typing import Any
 from net.backends import backend, black_hole
 from sandbox import wat
 from server.doors import Answer, Client, until
-from serverless_wasm.config.load import load
 from serverless_wasm.events import ApplicationBroken, Event, InvocationFinished
 from serverless_wasm.limits import DoorLimits
 from serverless_wasm.messages import Request, Response
 from serverless_wasm.observe.logs import Logs, Style
 from serverless_wasm.server.h1 import HttpDoor
-from serverless_wasm.service import Service
+from serving import started
 from zoo.cards import Guest, Visit
 
 CANARY = "canary"
@@ -109,9 +108,8 @@ class Grounds:
         self._places["service"] = (await door.listen(("127.0.0.1", 0)))[0]
         stack.push_async_callback(door.close, 0)
         self._config.write_text(self._configuration())
-        self._service = Service(load(self._config), self.emit)
+        self._service = await started(self._config, self.emit, (self._places["service"],))
         stack.push_async_callback(self._service.stop)
-        await self._service.start((self._places["service"],))
         await self.neighbour()
         for guest in self.guests:
             if guest.first:

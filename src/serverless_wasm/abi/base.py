@@ -27,6 +27,8 @@ class Grants:
     """What one application may use, the same for all its invocations."""
 
     application: str
+    number: int = 0
+    """The application's number in the breadcrumb of its worker; 0 says nothing."""
     function: str
     limits: Limits
     variables: Mapping[bytes, bytes]

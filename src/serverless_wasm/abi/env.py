@@ -181,7 +181,7 @@ class EnvAbi:
         scheduler = self._scheduler
         fiber = Fiber(scheduler.engine, linked.pointer, invocation.grants.limits, invocation)
         fiber.deadline, fiber.held = invocation.deadline, invocation.held
-        fiber.share = invocation.grants.application
+        fiber.share, fiber.number = invocation.grants.application, invocation.grants.number
         try:
             await scheduler.run(fiber, fiber.begin_instance())
             if linked.module.export(_INITIALIZE) == _ENTRY:

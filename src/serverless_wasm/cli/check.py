@@ -6,6 +6,7 @@ It must never run a guest, open a socket, or print the value of a variable.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -15,14 +16,17 @@ import typer
 from rich.text import Text
 
 from serverless_wasm.cli.report import checked_configuration, mistake, print_notice, print_table
-from serverless_wasm.config.configuration import ApplicationConfig, Configuration
+from serverless_wasm.config.configuration import ApplicationConfig, Configuration, TlsConfig
+from serverless_wasm.config.load import load
 from serverless_wasm.config.units import duration_text, size_text
-from serverless_wasm.deployment import Loaded
+from serverless_wasm.engine_room import EngineRoom, Loaded, RoomSettings
 from serverless_wasm.errors import EngineError
 from serverless_wasm.limits import Limits
 from serverless_wasm.net.policy import Policy, Rule
-from serverless_wasm.service import EngineRoom
+from serverless_wasm.release import Builder
+from serverless_wasm.server.tls import open_context
 from serverless_wasm.text import printable
+from serverless_wasm.wasm.artifacts import open_cache
 
 _SIZES = frozenset(
     {
@@ -40,16 +44,16 @@ _BROKEN = "broken"
 
 
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The configuration, in TOML.")],
+    file: Annotated[Path, typer.Argument(readable=False, metavar="FILE", help="The configuration, in TOML.")],
 ) -> None:
     """Say whether FILE can be served, and what it grants.
 
     Compiles every module and lists each application's route, ABI, imports, grants and limits. The exit
     code is 0 when every application can be served, else 2.
     """
-    configuration = checked_configuration(file)
+    configuration = checked_configuration(lambda: _read(file))
     loaded = _load(configuration)
-    print_table(map(_rows, loaded))
+    print_table([*map(_rows, loaded), *_tls_rows(configuration.tls)])
     broken = [item.config.name for item in loaded if item.error]
     count = "1 application" if len(loaded) == 1 else f"{len(loaded)} applications"
     name = printable(str(file))
@@ -58,13 +62,25 @@ def check(
     typer.echo(f"{name}: {count} can be served")
 
 
+def _read(file: Path) -> Configuration:
+    """The configuration, with a certificate that was looked at."""
+    configuration = load(file)
+    if configuration.tls:
+        open_context(configuration.tls, print_notice)
+    return configuration
+
+
 def _load(configuration: Configuration) -> list[Loaded]:
     try:
-        room = EngineRoom(configuration, print_notice)
+        cache = open_cache(print_notice)
+        release = asyncio.run(Builder(cache).build(configuration))
+        room = EngineRoom(RoomSettings.of(configuration), cache)
     except EngineError as error:
         raise mistake(str(error)) from None
     try:
-        return room.load(configuration)
+        for notice in room.notices:
+            typer.echo(notice, err=True)
+        return [room.load(part) for part in release.parts]
     finally:
         room.close()
 
@@ -77,10 +93,18 @@ def _rows(loaded: Loaded) -> Iterator[tuple[Text, ...]]:
         name = Text()
 
 
+def _tls_rows(tls: TlsConfig | None) -> Iterator[Iterable[tuple[Text, ...]]]:
+    if tls:
+        yield [
+            (Text("server.tls", style="bold"), Text("certificate"), Text(printable(str(tls.certificate)))),
+            (Text(), Text("key"), Text(printable(str(tls.key)))),
+        ]
+
+
 def _facts(loaded: Loaded) -> Iterator[tuple[str, str]]:
     config = loaded.config
     if loaded.error:
-        yield _BROKEN, str(loaded.error)
+        yield _BROKEN, loaded.error
     yield "route", _route(config)
     yield "module", f"{printable(str(config.file_path))}, function {printable(config.function)}"
     if loaded.program:

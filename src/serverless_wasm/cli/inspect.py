@@ -28,7 +28,7 @@ _CONSTRUCTOR = "_initialize"  # a reactor's; the host calls it, no route does
 
 
 def inspect(
-    module: Annotated[Path, typer.Argument(metavar="MODULE", help="A WebAssembly file.")],
+    module: Annotated[Path, typer.Argument(readable=False, metavar="MODULE", help="A WebAssembly file.")],
 ) -> None:
     """Show what a module needs and what it offers.
 

@@ -10,6 +10,8 @@ import os
 import platform
 import signal
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
@@ -17,16 +19,14 @@ from typing import Annotated
 
 import typer
 
-from serverless_wasm.cli.check import check
-from serverless_wasm.cli.inspect import inspect
-from serverless_wasm.cli.serve import serve
-
-_COMMANDS = {"serve": serve, "check": check, "inspect": inspect}
+_COMMANDS = ("serve", "check", "inspect", "reload", "status")
+"""Each a function of that name in a module of that name; only the one that runs is imported."""
 _EXAMPLES = """\b
 Examples:
   serverless-wasm samples/config.toml            serve every application of the file
   serverless-wasm serve config.toml --log json   the same, with one JSON object a line as log
   serverless-wasm check config.toml              is it right, what does it grant?
+  serverless-wasm reload config.toml             serve what the file says now
   serverless-wasm inspect hello.wasm             what does a module need?
 
 swasm is the short name of the same program. The log goes to stderr.
@@ -38,14 +38,17 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python would hear of Ctrl-C only after a compilation
     for name in ("stdout", "stderr"):
         _mend(name)
-    program()(args=with_command(sys.argv[1:]))
+    arguments = with_command(sys.argv[1:])
+    program(arguments[:1])(args=arguments)
 
 
 def _mend(name: str) -> None:
     """Makes a standard stream take everything: it may be closed, and a file's name may be no text at all."""
     stream = getattr(sys, name)
     if stream is None:
-        setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - to the end
+        nothing = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
+        os.set_inheritable(nothing.fileno(), True)
+        setattr(sys, name, nothing)
     elif isinstance(stream, TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
 
@@ -56,8 +59,11 @@ def with_command(arguments: list[str]) -> list[str]:
     return arguments if first.startswith("-") or first in _COMMANDS else ["serve", *arguments]
 
 
-def program() -> typer.Typer:
-    """The command line with all its commands."""
+def program(wanted: Sequence[str] = _COMMANDS) -> typer.Typer:
+    """The command line with the commands that are wanted; with all of them if none of those is one.
+
+    The supervisor of `serve` must not load the engine, which other commands need.
+    """
     app = typer.Typer(
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -65,8 +71,8 @@ def program() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(epilog=_EXAMPLES, no_args_is_help=True)(_program)
-    for name, command in _COMMANDS.items():
-        app.command(name)(command)
+    for name in [name for name in wanted if name in _COMMANDS] or _COMMANDS:
+        app.command(name)(getattr(import_module(f"serverless_wasm.cli.{name}"), name))
     return app
 
 

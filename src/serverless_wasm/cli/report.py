@@ -7,8 +7,7 @@ It must never read what a stranger wrote as markup, and never show the value of 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 
 import typer
 from rich.console import Console
@@ -16,7 +15,6 @@ from rich.table import Table
 from rich.text import Text
 
 from serverless_wasm.config.configuration import Configuration
-from serverless_wasm.config.load import load
 from serverless_wasm.errors import ConfigError
 from serverless_wasm.events import Event, Notice
 
@@ -32,10 +30,10 @@ def mistake(*sentences: str) -> typer.Exit:
     return typer.Exit(EXIT_MISTAKE)
 
 
-def checked_configuration(file: Path) -> Configuration:
-    """The configuration of a file; prints every problem and exits when it has mistakes."""
+def checked_configuration(read: Callable[[], Configuration]) -> Configuration:
+    """The configuration that `read` gives; prints every problem and exits when it has mistakes."""
     try:
-        return load(file)
+        return read()
     except ConfigError as error:
         raise mistake(*map(str, error.problems)) from None
 

@@ -9,28 +9,40 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
-import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-import uvloop
 
-from serverless_wasm.application import BrokenApplication
 from serverless_wasm.cli import urls
 from serverless_wasm.cli.report import checked_configuration, mistake
-from serverless_wasm.config.configuration import ApplicationConfig, Configuration
-from serverless_wasm.errors import EngineError
-from serverless_wasm.events import ServiceStarted, ServiceStopped
+from serverless_wasm.config.configuration import Configuration
+from serverless_wasm.config.load import load
+from serverless_wasm.errors import ConfigError, EngineError, ReloadRefused
+from serverless_wasm.events import Emit, ServiceStarted
 from serverless_wasm.observe.logs import Logs, Style
+from serverless_wasm.observe.sink import open_lock
+from serverless_wasm.processes import activation
+from serverless_wasm.processes.channel import Report
+from serverless_wasm.processes.crew import Crew, CrewSettings, slots_for
+from serverless_wasm.processes.crumbs import Crumbs
+from serverless_wasm.processes.notify import Notifier
+from serverless_wasm.processes.process import Outfit, python, tell_faults
+from serverless_wasm.processes.reloader import Reloader
+from serverless_wasm.processes.supervisor import Backend, Supervisor, on_hangup, on_stop
+from serverless_wasm.processes.watch import changes
+from serverless_wasm.release import Builder, Release
 from serverless_wasm.server import sockets
-from serverless_wasm.server.h1 import HttpDoor
+from serverless_wasm.server.head import address_text
 from serverless_wasm.server.sockets import Bound
-from serverless_wasm.service import Service
+from serverless_wasm.server.tls import open_context
+from serverless_wasm.wasm.artifacts import Cache, open_cache
 
 
 class Log(Enum):
@@ -48,10 +60,33 @@ class Log(Enum):
         return Style(self.value)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What the command line says beyond the file."""
+
+    file: Path
+    style: Style
+    workers: int | None
+    strict: bool
+    watch: bool
+
+    def read(self) -> Configuration:
+        """The file as it is now, with what the command line says instead; raises ConfigError."""
+        configuration = load(self.file)
+        return configuration if self.workers is None else replace(configuration, workers=self.workers)
+
+
 def serve(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The configuration, in TOML.")],
+    file: Annotated[Path, typer.Argument(readable=False, metavar="FILE", help="The configuration, in TOML.")],
     log: Annotated[Log, typer.Option(help="JSON or words; auto: words on a terminal.")] = Log.AUTO,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=256, help="Processes that serve, instead of server.workers; 0: only this one."
+        ),
+    ] = None,
     *,
+    watch: Annotated[bool, typer.Option("--watch", help="Reload whenever FILE or a module changes.")] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit 2 if an application cannot be loaded.")
     ] = False,
@@ -59,21 +94,46 @@ def serve(
     """Serve every application of FILE until a signal.
 
     On SIGINT or SIGTERM requests in progress may finish, for as long as server.drain says; a second
-    signal ends them now. Either way the exit code is 0. The log goes to stderr, nothing to stdout.
+    signal ends them now. Either way the exit code is 0. SIGHUP, or the command reload, serves what FILE
+    says now, without losing a request. The log goes to stderr, nothing to stdout.
 
     An application that cannot be loaded answers 503 while the others live, unless --strict is given.
     """
-    configuration = checked_configuration(file)
-    host, port = configuration.listen_host, configuration.listen_port
-    try:
-        bound = sockets.bind(host, port)  # before compiling: what cannot work must fail at once
-    except OSError as error:
-        raise mistake(sockets.reason(error, host, port)) from None
+    choices = Choices(file=file, style=log.style, workers=workers, strict=strict, watch=watch)
+    configuration = checked_configuration(choices.read)
+    bound = _bound(configuration)  # before compiling: what cannot work must fail at once
     _allow_descriptors()
     try:
-        uvloop.run(_run(configuration, bound, log.style, strict=strict))
-    except EngineError as error:
+        _runner(configuration)(_run(choices, configuration, bound))
+    except ConfigError as error:
+        raise mistake(*map(str, error.problems)) from None
+    except ReloadRefused as refusal:
+        raise mistake(*refusal.reasons) from None
+    except (EngineError, OSError) as error:
         raise mistake(str(error)) from None
+    except RuntimeError as error:
+        raise mistake(str(EngineError.of_threads(error))) from None
+    finally:
+        bound.close()
+
+
+def _runner(configuration: Configuration) -> Callable[[Coroutine[Any, Any, None]], None]:
+    if configuration.workers != 0:
+        return asyncio.run
+    from serverless_wasm.cli import single  # noqa: PLC0415 - a supervisor must not load the engine
+
+    return single.run
+
+
+def _bound(configuration: Configuration) -> Bound:
+    """The sockets that the service manager has handed over, or those that the file names."""
+    host, port = configuration.listen_host, configuration.listen_port
+    try:
+        return activation.inherited(os.environ, os.getpid()) or sockets.bind(host, port)
+    except activation.NotUsable as error:
+        raise mistake(str(error)) from None
+    except OSError as error:
+        raise mistake(sockets.reason(error, host, port)) from None
 
 
 def _allow_descriptors() -> None:
@@ -83,63 +143,111 @@ def _allow_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-async def _run(configuration: Configuration, bound: Bound, style: Style, *, strict: bool) -> None:
-    """One service from its start to its end; raises typer.Exit and EngineError."""
-    _on_signal(os._exit, 0)  # nobody is being answered yet, and a compilation cannot be interrupted
-    emit = Logs(sys.stderr, style)
-    service = Service(configuration, emit)
-    door = HttpDoor(service.handle, configuration.door, emit)
+async def _run(choices: Choices, configuration: Configuration, bound: Bound) -> None:
+    """The service from its start to its end; raises what `serve` puts into words."""
+    on_stop(os._exit, 0)  # nobody is being answered yet, and whatever was started ends with this process
+    wanted = on_hangup()  # the file may have changed since it was read
+    lock = open_lock()
+    emit = Logs(sys.stderr, choices.style, lock=lock)
+    tell_faults("supervisor", emit)
+    notifier = Notifier.from_environment(os.environ)
+    cache = await asyncio.to_thread(open_cache, emit)  # a disk may be slow, and a signal must be heard
+    workshop = _Workshop(choices, configuration, cache, emit)
+    watched = changes(workshop.files) if choices.watch else None  # before the files are read
+    workshop.look_at_certificate(configuration)
+    backend = workshop.backend(configuration, bound, lock)
+    reloader = Reloader(workshop.read, workshop.builder.build, backend.deploy, emit)
+    supervisor = Supervisor(reloader, backend, notifier, wanted, emit)
     try:
-        await service.start(bound.own_addresses())
-        live = _live(service, configuration, strict=strict)
-        stop = asyncio.Event()
-        _on_signal(stop.set)
-        addresses = await _listen(door, bound, configuration)
-        emit(ServiceStarted(address=", ".join(addresses), applications=len(live), slots=service.slots))
-        if style is Style.CONSOLE:
-            _show(urls.commands(live, addresses[0]))
-        await stop.wait()
-        await _drain(door, configuration.drain)
-    finally:
-        await door.close(0)
-        await service.stop()
-        bound.close()
-    emit(ServiceStopped())
+        release = await workshop.builder.build(configuration)
+        report = await reloader.first(release, partial(_accept, choices, configuration, bound))
+    except BaseException:
+        await backend.stop(0)
+        raise
+    announce = partial(_announce, choices, release, report, bound, emit)
+    await supervisor.run(choices.file, announce, watched)
 
 
-def _on_signal(action: Callable[..., object], *arguments: object) -> None:
-    """What SIGINT and SIGTERM do from now on."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, action, *arguments)
+class _Workshop:
+    """Makes the parts of the service that hang together by what the operator chose."""
+
+    def __init__(self, choices: Choices, configuration: Configuration, cache: Cache, emit: Emit) -> None:
+        self.builder = Builder(cache)
+        self._choices = choices
+        self._configuration = configuration
+        self._cache = cache
+        self._emit = emit
+
+    def read(self) -> Configuration:
+        """What the file says now, its certificate looked at; raises ConfigError."""
+        configuration = self._configuration = self._choices.read()
+        self.look_at_certificate(configuration)
+        return configuration
+
+    def files(self) -> Iterator[Path]:
+        """What may change: the file, and the modules it named last, though it may have been refused."""
+        yield self._configuration.path
+        yield from (item.file_path for item in self._configuration.applications)
+
+    def look_at_certificate(self, configuration: Configuration) -> None:
+        """Tells once what there is to tell; raises ConfigError if it cannot be used."""
+        if configuration.tls is not None:
+            open_context(configuration.tls, self._emit)
+
+    def backend(self, configuration: Configuration, bound: Bound, lock: int) -> Backend:
+        """A crew of workers that are waking up, or this process alone."""
+        if configuration.workers == 0:
+            from serverless_wasm.cli import single  # noqa: PLC0415 - a supervisor must not load the engine
+
+            self.builder = single.builder(self._cache)
+            return single.alone(self._cache, bound, self._emit)
+        workers = configuration.workers or _processors()
+        crumbs = Crumbs.create(slots_for(workers))
+        outfit = Outfit(
+            command=python("serverless_wasm.cli.work"),
+            sockets=tuple(sock.fileno() for sock in bound.sockets),
+            crumbs=crumbs.descriptor,
+            lock=lock,
+            cache=str(self._cache.folder),
+            style=self._choices.style.value,
+            colours=sys.stderr.isatty(),
+        )
+        settings = CrewSettings(
+            workers=workers,
+            heartbeat=configuration.heartbeat,
+            bound=bound,
+            name_of=self.builder.name,
+            build=self.builder.build,
+        )
+        crew = Crew(settings, outfit, crumbs, self._emit)
+        crew.hire()
+        return crew
 
 
-def _live(service: Service, configuration: Configuration, *, strict: bool) -> list[ApplicationConfig]:
-    """The applications that could be loaded; with `strict`, exits unless all could."""
-    pairs = list(zip(configuration.applications, service.deployment.applications, strict=True))
-    broken = [config.name for config, made in pairs if isinstance(made, BrokenApplication)]
-    if broken and strict:
-        raise mistake(f"--strict: cannot be loaded, for the reasons above: {', '.join(broken)}")
-    return [config for config, _ in pairs if config.name not in broken]
-
-
-def _show(commands: Iterable[str]) -> None:
-    with suppress(OSError):  # nobody reads any more: no reason not to serve
-        typer.echo("\n".join(["try:", *commands]), err=True)
-
-
-async def _listen(door: HttpDoor, bound: Bound, configuration: Configuration) -> tuple[str, ...]:
+def _accept(choices: Choices, configuration: Configuration, bound: Bound, report: Report) -> None:
+    """Lets the first release be served, and clients queue up for it; raises ReloadRefused and OSError."""
+    if choices.strict and report.broken:
+        names = ", ".join(report.broken)
+        raise ReloadRefused((f"--strict: cannot be loaded, for the reasons above: {names}",))
     try:
         bound.listen()
-        return await door.listen(bound.sockets)
     except OSError as error:  # Linux tells of a second service that starts at the same time only now
         host, port = configuration.listen_host, configuration.listen_port
-        raise mistake(sockets.reason(error, host, port)) from None
+        raise EngineError(sockets.reason(error, host, port)) from None
 
 
-async def _drain(door: HttpDoor, seconds: float) -> None:
-    """Closes the door; another signal ends the wait for requests in progress."""
-    closing = asyncio.ensure_future(door.close(seconds))
-    _on_signal(closing.cancel)
-    await asyncio.wait({closing})
-    if not closing.cancelled():
-        closing.result()
+def _announce(choices: Choices, release: Release, report: Report, bound: Bound, emit: Emit) -> None:
+    """Says that the service listens, and on a terminal what to try."""
+    live = [part.config for part in release.parts if part.config.name not in report.broken]
+    addresses = [address_text(sock.getsockname()) for sock in bound.sockets]
+    emit(ServiceStarted(address=", ".join(addresses), applications=len(live), slots=report.slots))
+    if choices.style is Style.CONSOLE:
+        with suppress(OSError):  # nobody reads any more: no reason not to serve
+            typer.echo("\n".join(["try:", *urls.commands(live, addresses[0])]), err=True)
+
+
+def _processors() -> int:
+    """How many this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -39,6 +39,20 @@ class ApplicationConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TlsConfig:
+    """The `[server.tls]` table: two PEM files, which nobody has looked at yet."""
+
+    certificate: Path
+    """Absolute."""
+    key: Path
+    """Absolute; may be the same file."""
+    file: str
+    """The configuration file, as problems name it."""
+    certificate_line: int
+    key_line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
     """One configuration file."""
 
@@ -51,6 +65,10 @@ class Configuration:
     applications: tuple[ApplicationConfig, ...]
     """In the order of the file."""
     door: DoorLimits
+    workers: int | None
+    """Processes that serve; None means one for each processor, 0 that there is one process for everything."""
+    heartbeat: float
+    """Seconds without a sign of life after which a worker is killed."""
     slots: int | None
     """Guests at once in a process; None means that the engine decides."""
     memory: int | None
@@ -59,3 +77,10 @@ class Configuration:
     """Bytes of a guest's stack."""
     drain: float
     """Seconds that running invocations get when the service stops."""
+    tls: TlsConfig | None = None
+    """None means that the doors speak plain HTTP."""
+
+    @property
+    def counts_fuel(self) -> bool:
+        """Whether an application has its instructions counted, which is done for all or none."""
+        return any(item.limits.fuel for item in self.applications)

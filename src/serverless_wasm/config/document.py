@@ -11,6 +11,7 @@ import stat
 import tomllib
 from typing import TYPE_CHECKING, Any
 
+from serverless_wasm.config.syntax import explain_syntax, line_of
 from serverless_wasm.errors import ConfigError, Problem
 from serverless_wasm.limits import MIB
 from serverless_wasm.text import printable
@@ -21,10 +22,8 @@ if TYPE_CHECKING:
 MAX_FILE = 1 * MIB
 """Ten thousand applications; nobody writes more by hand."""
 
-_POSITION = re.compile(r"\s*\(at (?:line ([0-9]+), column [0-9]+|end of document)\)")
 _PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+"""
-_LONG_KEY = re.compile(rf"(?:\.[ \t]*+{_PART}){{100}}")
-_LONG_NUMBER = re.compile(r"[0-9_]{4300}")
+_LONG_KEY = re.compile(rf"(?:^|[\[{{,])[ \t]*+{_PART}(?:\.[ \t]*+{_PART}){{99,}}+[=\]]", re.MULTILINE)
 _DEEP = re.compile(r"(?:[\[{][^\[\]{}\n]{0,64}\s*){50}")
 
 
@@ -69,26 +68,14 @@ def _decode(file: str, data: bytes) -> str:
 def _parse(file: str, text: str) -> dict[str, Any]:
     # tomllib takes cubic time over the parts of a dotted key: 40,000 are half a minute.
     if chain := _LONG_KEY.search(text):
-        raise _error(file, _line(text, chain.start()), "a key of a hundred parts", "a shorter key", "syntax")
+        line = line_of(text, chain.end())
+        raise _error(file, line, "a key of a hundred parts", "a shorter key", "syntax")
     try:
         return tomllib.loads(text)
     except RecursionError:
         place = _DEEP.search(text)
-        line = _line(text, place.start() if place else 0)
+        line = line_of(text, place.start() if place else 0)
         raise _error(file, line, "arrays or tables nested too deep", "fewer levels", "syntax") from None
     except ValueError as error:
-        raise _error(file, *_syntax(text, str(error)), "TOML 1.0, see toml.io", "syntax") from None
-
-
-def _syntax(text: str, message: str) -> tuple[int, str]:
-    """The line and the reason in tomllib's message."""
-    position = _POSITION.search(message)
-    if position is None:  # int() alone refuses without a position: CPython's limit of 4,300 digits
-        place = _LONG_NUMBER.search(text)
-        return _line(text, place.start() if place else 0), "a number of thousands of digits"
-    line = int(position[1]) if position[1] else _line(text, len(text.rstrip("\n")))
-    return line, message[: position.start()]
-
-
-def _line(text: str, offset: int) -> int:
-    return text.count("\n", 0, offset) + 1
+        line, key, found, expected = explain_syntax(text, str(error))
+        raise _error(file, line, found, expected, key) from None

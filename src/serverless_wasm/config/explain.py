@@ -65,7 +65,7 @@ def _suggestion(table: tuple[str, ...], key: str) -> str:
     known = list(TABLES[table].model_fields)
     for other, model in TABLES.items():
         if other and other[-1] != "applications" and key in model.model_fields:
-            return f"the key {key} in the table {other[-1]}"
+            return f"the key {key} in the table {'.'.join(other)}"
     near = difflib.get_close_matches(key, known, n=1) if len(key) <= 64 else []
     return f'a known key; did you mean "{near[0]}"?' if near else f"one of {', '.join(known)}"
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from serverless_wasm.config.checks import check_names, check_routes, name_applications
-from serverless_wasm.config.configuration import ApplicationConfig, Configuration
+from serverless_wasm.config.configuration import ApplicationConfig, Configuration, TlsConfig
 from serverless_wasm.config.document import read_document
 from serverless_wasm.config.explain import MAX_PROBLEMS, explain
 from serverless_wasm.config.locate import SourceMap, locate
@@ -26,7 +26,7 @@ from serverless_wasm.text import printable
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from serverless_wasm.config.schema import ApplicationTable
+    from serverless_wasm.config.schema import ApplicationTable, TlsTable
 
 
 def load(path: Path) -> Configuration:
@@ -52,10 +52,13 @@ def load(path: Path) -> Configuration:
             for index, (table, name) in enumerate(zip(checked.applications, names, strict=True))
         ),
         door=DoorLimits(**checked.server.model_dump(exclude_unset=True, include=set(DoorTable.model_fields))),
+        workers=checked.server.workers,
+        heartbeat=checked.server.heartbeat,
         slots=checked.server.slots,
         memory=checked.server.memory,
         stack=checked.server.stack,
         drain=checked.server.drain,
+        tls=_tls(path.absolute().parent, checked.server.tls, source),
     )
 
 
@@ -97,6 +100,18 @@ def _application(
         limits=replace(defaults, **_written(table.limits)),
         abi=table.abi,
         line=line,
+    )
+
+
+def _tls(folder: Path, table: TlsTable | None, source: SourceMap) -> TlsConfig | None:
+    if table is None:
+        return None
+    return TlsConfig(
+        certificate=folder / table.certificate,
+        key=folder / table.key,
+        file=source.file,
+        certificate_line=source.line(("server", "tls", "certificate")),
+        key_line=source.line(("server", "tls", "key")),
     )
 
 

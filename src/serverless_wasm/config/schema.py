@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from serverless_wasm.config import values
-from serverless_wasm.config.units import parse_count, parse_duration, parse_rate, parse_size
+from serverless_wasm.config.units import parse_byte_rate, parse_count, parse_duration, parse_rate, parse_size
 from serverless_wasm.limits import KIB, MIB
 
 if TYPE_CHECKING:
@@ -32,6 +32,10 @@ def _duration(at_least: float, at_most: float) -> BeforeValidator:
     return BeforeValidator(lambda value: parse_duration(value, at_least, at_most))
 
 
+def _byte_rate(at_least: int, at_most: int) -> BeforeValidator:
+    return BeforeValidator(lambda value: parse_byte_rate(value, at_least, at_most))
+
+
 def _count(at_least: int, at_most: int) -> BeforeValidator:
     return BeforeValidator(lambda value: parse_count(value, at_least, at_most))
 
@@ -40,6 +44,13 @@ def _abi(value: str) -> str:
     if value not in ABIS:
         raise ValueError(" or ".join(f'"{known}"' for known in ABIS))
     return value
+
+
+def _pem_path(value: str) -> str:
+    try:
+        return values.file_path(value)
+    except ValueError:
+        raise ValueError('the path of a PEM file on this machine, such as "cert.pem"') from None
 
 
 class Table(BaseModel):
@@ -81,21 +92,40 @@ class DoorTable(Table):
 
     header_timeout: Annotated[float, _duration(0.001, HOUR)] | None = None
     body_timeout: Annotated[float, _duration(0.001, 24 * HOUR)] | None = None
+    body_rate: Annotated[int, _byte_rate(1, GIB)] | None = None
     idle_timeout: Annotated[float, _duration(0.001, 24 * HOUR)] | None = None
     write_timeout: Annotated[float, _duration(0.001, 24 * HOUR)] | None = None
+    write_rate: Annotated[int, _byte_rate(1, GIB)] | None = None
+    unsent: Annotated[int, _size(MIB, 1024 * GIB)] | None = None
     target: Annotated[int, _size(256, MIB)] | None = None
     header_fields: Annotated[int, _count(8, 10_000)] | None = None
     header_bytes: Annotated[int, _size(KIB, 16 * MIB)] | None = None
     connections: Annotated[int, _count(1, 1_000_000)] | None = None
 
 
+class TlsTable(Table):
+    """The `[server.tls]` table."""
+
+    certificate: Annotated[str, AfterValidator(_pem_path)] = Field(
+        description='the path of a PEM file such as "cert.pem", the certificate and those that vouch for it'
+    )
+    key: Annotated[str, AfterValidator(_pem_path)] = Field(
+        description='the path of a PEM file such as "key.pem", with the certificate\'s private key'
+    )
+
+
 class ServerTable(DoorTable):
     """The `[server]` table: what a connection may use, and what the process may."""
 
+    workers: Annotated[int | None, BeforeValidator(values.workers)] = None
+    heartbeat: Annotated[float, _duration(0.5, HOUR)] = 5.0
     slots: Annotated[int, _count(1, 1_000_000)] | None = None
     memory: Annotated[int, _size(MIB, 1024 * 1024 * GIB)] | None = None
     stack: Annotated[int, _size(64 * KIB, 8 * MIB)] = 256 * KIB
     drain: Annotated[float, _duration(0, HOUR)] = 10.0
+    tls: TlsTable | None = Field(
+        default=None, description="a [server.tls] table with the keys certificate and key"
+    )
 
 
 class RouteTable(BaseModel):
@@ -160,6 +190,7 @@ TABLES: Mapping[tuple[str, ...], type[BaseModel]] = MappingProxyType(
         (): FileTable,
         ("limits",): LimitsTable,
         ("server",): ServerTable,
+        ("server", "tls"): TlsTable,
         ("applications",): ApplicationTable,
         ("applications", "limits"): LimitsTable,
     }

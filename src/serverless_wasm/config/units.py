@@ -44,6 +44,17 @@ def parse_rate(value: object) -> float:
     raise ValueError('a rate such as "100/s", "600/m" or "1000/h", more than 0')
 
 
+def parse_byte_rate(value: object, at_least: int, at_most: int) -> int:
+    """Bytes a second from an integer or from text such as `240B/s`; raises ValueError beyond the bounds."""
+    rate = value
+    if isinstance(value, str) and value.endswith("/s") and (match := _SIZE.fullmatch(value[:-2])):
+        rate = int(match[1]) * _BYTES[match[2]]
+    if type(rate) is int and at_least <= rate <= at_most:
+        return rate
+    bounds = f'from "{size_text(at_least)}/s" to "{size_text(at_most)}/s"'
+    raise ValueError(f'bytes a second such as "240B/s", {bounds}')
+
+
 def parse_count(value: object, at_least: int, at_most: int) -> int:
     """A whole number between the bounds; raises ValueError for anything else."""
     if type(value) is int and at_least <= value <= at_most:

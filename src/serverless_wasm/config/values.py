@@ -51,6 +51,15 @@ def _listen_host(text: str) -> str | None:
     return text.lower() if _HOST.fullmatch(text) else None
 
 
+def workers(value: object) -> int | None:
+    """Reads a number of processes; None for "auto"."""
+    if value == "auto":
+        return None
+    if type(value) is int and 0 <= value <= 256:
+        return value
+    raise ValueError('"auto" for one each processor, a whole number from 1 to 256, or 0 for a single process')
+
+
 def methods(value: object) -> list[str]:
     """Reads one method or a list of them, in any case; gives them in upper case, each once."""
     words = value if isinstance(value, list) else [value]

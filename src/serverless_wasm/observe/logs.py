@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
-import select
-import stat
-import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -25,14 +21,15 @@ from threading import RLock
 from types import MappingProxyType
 from typing import Any, TextIO
 
-from structlog.dev import ConsoleRenderer
-
 from serverless_wasm import events
 from serverless_wasm.events import Event, InternalFault, InvocationFinished
+from serverless_wasm.observe.sink import Sink
 from serverless_wasm.text import printable
 
 TEXT_LIMIT = 8 * 1024
 """Characters of one field: half of the 16 KiB at which Docker begins to split a line."""
+ITEMS_LIMIT = 100
+"""Items of one field; nobody reads more reasons than that in a log."""
 TRACEBACK_LIMIT = 64 * 1024
 FRAMES_LIMIT = 64
 
@@ -73,6 +70,12 @@ KINDS: Mapping[type[Event], Kind] = MappingProxyType(
             (events.ApplicationBroken, "error"),
             (events.ServiceStarted, "info"),
             (events.ServiceStopped, "info"),
+            (events.Reloaded, "info"),
+            (events.ReloadRefused, "error"),
+            (events.WorkerLost, "error"),
+            (events.WorkerReplaced, "info"),
+            (events.ApplicationWithdrawn, "error"),
+            (events.ClientsTurnedAway, "warning"),
             (events.Notice, "warning"),
             (events.InternalFault, "error"),
         )
@@ -88,14 +91,26 @@ class Logs:
 
     An event that the stream does not take, because it is closed, full or its reader pauses, is dropped
     and counted in `lost`; the next line that is written has a record before it that says how many.
+
+    Processes that share a stream give the same `lock`, of sink.open_lock. `colours` are for the console
+    style; None asks the stream whether it is a terminal.
     """
 
-    def __init__(self, stream: TextIO, style: Style, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        style: Style,
+        clock: Callable[[], float] = time.time,
+        *,
+        lock: int | None = None,
+        colours: bool | None = None,
+    ) -> None:
         self.lost = 0
         self._lost_told = 0
         self._clock = clock
-        self._sink = _Sink(stream)
-        self._render: Render = _Json() if style is Style.JSON else _Console(colours=_is_terminal(stream))
+        self._sink = Sink(stream, lock)
+        colours = _is_terminal(stream) if colours is None else colours
+        self._render: Render = _Json() if style is Style.JSON else _Console(colours=colours)
         self._lock = RLock()  # a signal handler may emit while this thread emits
 
     def __call__(self, event: Event) -> None:
@@ -106,10 +121,18 @@ class Logs:
             except Exception:  # a stream's fault, or an event that cannot be shown: one record less
                 self.lost += 1
 
+    def finish(self) -> None:
+        """Tells what was lost since the last record, for a process that ends; never raises."""
+        with self._lock, suppress(Exception):
+            self._send(self._clock(), "")
+
     def _write(self, event: Event) -> None:
         kind = KINDS[type(event)]
-        now, lost = self._clock(), self.lost
-        text = self._render(now, kind.name, _level(event, kind), _fields(event, kind))
+        now = self._clock()
+        self._send(now, self._render(now, kind.name, _level(event, kind), _fields(event, kind)))
+
+    def _send(self, now: float, text: str) -> None:
+        lost = self.lost
         if lost > self._lost_told:
             text = self._render(now, "records_lost", "warning", {"lost": lost - self._lost_told}) + text
         self._sink.write(text)
@@ -131,6 +154,9 @@ def _value(value: object) -> object:
         return printable(value, TEXT_LIMIT)
     if isinstance(value, float):
         return round(value, 3) if math.isfinite(value) else None  # RFC 8259 has no infinity
+    if isinstance(value, tuple):
+        more = len(value) - ITEMS_LIMIT
+        return [_value(item) for item in value[:ITEMS_LIMIT]] + ([f"{more} more"] if more > 0 else [])
     return value
 
 
@@ -174,6 +200,8 @@ class _Console:
     """Words for a person: a form of their own for the two frequent records, structlog's for the rest."""
 
     def __init__(self, *, colours: bool) -> None:
+        from structlog.dev import ConsoleRenderer  # noqa: PLC0415 - 70 ms that a JSON log need not spend
+
         self._colours = colours
         self._others = ConsoleRenderer(0, colours, sort_keys=False, pad_level=False)
 
@@ -199,55 +227,6 @@ class _Console:
 
     def _paint(self, code: int, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colours else text
-
-
-class _Sink:
-    """A stream that is asked before each write whether it takes one, so that its reader may pause.
-
-    What has a descriptor is written to directly: a buffer would keep, and repeat, what could not be written.
-    One wait is left: another process that shares the pipe can fill it between question and write.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._unfinished = b""
-        self._poll = select.poll()
-        self._most = select.PIPE_BUF  # what a pipe takes without waiting, once poll says that it is ready
-        self._encoding = getattr(stream, "encoding", None) or "utf-8"
-        self._direct = False
-        with suppress(OSError, ValueError):  # io.UnsupportedOperation is both: no descriptor
-            descriptor = stream.fileno()
-            if stat.S_ISREG(os.fstat(descriptor).st_mode):
-                self._most = sys.maxsize  # in one piece, so that two processes can append to one file
-            self._poll.register(descriptor, select.POLLOUT)
-            self._direct = True
-            stream.flush()
-
-    def write(self, text: str) -> None:
-        """Takes the whole text, or raises OSError or ValueError and has taken nothing of it.
-
-        What was taken and could not be written yet is written before anything else.
-        """
-        if not self._direct:
-            self._stream.write(text)
-            self._stream.flush()
-            return
-        self._send()
-        data = self._unfinished = text.encode(self._encoding, "backslashreplace")
-        try:
-            self._send()
-        except OSError:
-            if len(self._unfinished) == len(data):
-                self._unfinished = b""
-                raise
-
-    def _send(self) -> None:
-        while self._unfinished:
-            descriptor = self._stream.fileno()  # raises once closed: the number may be another file's by now
-            if not self._poll.poll(0):
-                raise BlockingIOError("the reader of the log pauses")
-            written = os.write(descriptor, self._unfinished[: self._most])
-            self._unfinished = self._unfinished[written:]
 
 
 def _is_terminal(stream: TextIO) -> bool:

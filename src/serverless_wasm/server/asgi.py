@@ -106,7 +106,7 @@ class _Client:
         `asks`: the client sends its body only if told to, which is what a server takes receive() for.
         """
         answer = asyncio.ensure_future(self._answer(handler, request))
-        listener = asyncio.ensure_future(self._listen(asks=asks))
+        listener = asyncio.ensure_future(self._listen(request.body.size, asks=asks))
         try:
             await asyncio.wait((answer, listener), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -168,8 +168,13 @@ class _Client:
         except OSError:  # ASGI's HTTP specification, "Disconnected Client"
             raise _ClientGone from None
 
-    async def _listen(self, *, asks: bool) -> None:
-        """Takes the body in no faster than it is read; returns once the client has gone."""
+    async def _listen(self, size: int | None, *, asks: bool) -> None:
+        """Takes the body in no faster than it is read; returns once the client has gone.
+
+        Of HTTP/2 and later it is not the framing that Content-Length decides, and not every server compares
+        the two (RFC 9113 section 8.1.1): a body of another length never ends cleanly.
+        """
+        left = size
         if asks:
             await self._asked.wait()
         while True:
@@ -177,8 +182,13 @@ class _Client:
             if message["type"] == "http.disconnect":
                 self.intake.fail(BadRequest("the client went away"))
                 return
-            self.intake.feed(message.get("body", b""))
-            if not message.get("more_body", False):
+            piece, more = message.get("body", b""), message.get("more_body", False)
+            if left is not None:
+                left -= len(piece)
+                if left < 0 or (left and not more):
+                    self.intake.fail(BadRequest("a body of another length than Content-Length says"))
+            self.intake.feed(piece)
+            if not more:
                 self.intake.end()
             if self.intake.buffered > HIGH_WATER:
                 await self._read_down()
@@ -195,7 +205,8 @@ class _Client:
 def _read(scope: Scope, request_id: str, intake: Intake) -> tuple[Request, bool]:
     """A request, and whether its client waits for 100 Continue; raises RequestError."""
     version = scope["http_version"]
-    headers = Headers(tuple((name.lower(), value) for name, value in scope["headers"]))
+    sent = tuple((name.lower(), value) for name, value in scope["headers"])
+    headers = Headers(sent if version.startswith("1.") else _one_cookie(sent))
     host, size, asks, _ = examine(headers, version)
     target = _raw_path(scope)
     if scope["query_string"]:
@@ -203,7 +214,7 @@ def _read(scope: Scope, request_id: str, intake: Intake) -> tuple[Request, bool]
     path, query = split_target(scope["method"], target, host)
     body = Body(intake, None if size == CHUNKED else size)
     if size == 0:  # HTTP/2 and later have bodies without a word of their length
-        body = Body.of() if version.startswith("1.") else Body(intake)
+        body = Body.of() if version.startswith("1.") else Body(intake, certain=False)
     request = Request(
         id=request_id,
         method=scope["method"],
@@ -217,6 +228,17 @@ def _read(scope: Scope, request_id: str, intake: Intake) -> tuple[Request, bool]
         body=body,
     )
     return request, asks
+
+
+def _one_cookie(fields: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[bytes, bytes], ...]:
+    """The fields with all of Cookie in one: HTTP/2 and HTTP/3 may split it, and `, ` is no way to join it.
+
+    RFC 9113 section 8.2.3, RFC 9114 section 4.2.1; not all servers do it.
+    """
+    crumbs = [value for name, value in fields if name == b"cookie"]
+    if len(crumbs) < 2:
+        return fields
+    return (*(field for field in fields if field[0] != b"cookie"), (b"cookie", b"; ".join(crumbs)))
 
 
 def _raw_path(scope: Scope) -> bytes:

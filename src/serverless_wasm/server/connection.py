@@ -14,17 +14,19 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from math import inf
 from typing import cast
 
+from serverless_wasm.alarms import Alarms
 from serverless_wasm.errors import BadRequest, Error, RequestError, RequestTimeout
 from serverless_wasm.events import Emit, RequestRefused
 from serverless_wasm.limits import DoorLimits
 from serverless_wasm.messages import Handler, Request, Response
+from serverless_wasm.server.crowd import Crowd
 from serverless_wasm.server.deadline import Deadline
 from serverless_wasm.server.head import address_text, request_ids
 from serverless_wasm.server.intake import HIGH_WATER, LOW_WATER, Intake
 from serverless_wasm.server.outlet import Outlet
+from serverless_wasm.server.pace import Pace
 from serverless_wasm.server.reader import BETWEEN, DONE, HEAD, Reader, Turn
 from serverless_wasm.server.wire import Heads, fault_response
 from serverless_wasm.text import printable
@@ -48,6 +50,8 @@ class Shared:
     handler: Handler
     limits: DoorLimits
     emit: Emit
+    alarms: Alarms = field(default_factory=Alarms)
+    crowd: Crowd = field(init=False)
     heads: Heads = field(default_factory=Heads)
     ids: Iterator[str] = field(default_factory=request_ids)
     open: set[Connection] = field(default_factory=set)
@@ -56,11 +60,15 @@ class Shared:
     retiring: bool = False
     """Whether every answer from now on is the last of its connection."""
 
+    def __post_init__(self) -> None:
+        self.crowd = Crowd(self.limits, self.emit, self.alarms)
+
 
 class Connection(asyncio.Protocol):
     """Serves one client, until either side has had enough."""
 
     __slots__ = (
+        "_ahead",
         "_client",
         "_deadline",
         "_dropped",
@@ -69,23 +77,25 @@ class Connection(asyncio.Protocol):
         "_leaving",
         "_loop",
         "_outlet",
+        "_pace",
         "_queue",
         "_reader",
         "_refusal",
         "_rest",
         "_shared",
         "_task",
-        "_time_left",
         "_transport",
     )
 
     _client: str
     _outlet: Outlet
+    _pace: Pace
     _reader: Reader
     _transport: asyncio.Transport
 
     def __init__(self, shared: Shared, loop: asyncio.AbstractEventLoop) -> None:
-        self._deadline = Deadline(loop, self._too_late)
+        self._ahead = 0  # bytes that were read for requests in the queue
+        self._deadline = Deadline(shared.alarms, self._too_late)
         self._dropped = 0
         self._gone = False  # the client is not there any more
         self._held = False  # reading is paused
@@ -96,24 +106,25 @@ class Connection(asyncio.Protocol):
         self._rest = b""
         self._shared = shared
         self._task: asyncio.Task[None] | None = None
-        self._time_left = inf
 
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Takes a client in, if there is room for one more."""
-        shared = self._shared
+        shared, limits = self._shared, self._shared.limits
         self._transport = cast("asyncio.Transport", transport)
-        self._outlet = Outlet(self._transport, shared.heads, shared.emit, shared.limits.write_timeout)
+        self._pace = Pace(self._transport, limits, shared.alarms)
+        self._outlet = Outlet(self._transport, shared.heads, shared.emit, self._pace)
         self._client = address_text(transport.get_extra_info("peername"))
-        self._reader = Reader(shared.limits, shared.ids, self._client, self._body_wanted)
-        if len(shared.open) >= shared.limits.connections:
+        self._reader = Reader(limits, shared.ids, self._client, self._body_wanted)
+        if not shared.crowd.admits(len(shared.open)):
             self._gone = True
             self._transport.abort()
             return
         shared.open.add(self)
         shared.closed.clear()
-        self._deadline.after(shared.limits.idle_timeout)
+        self._wait()
+        self._deadline.after(min(limits.header_timeout, limits.idle_timeout))
 
     def data_received(self, data: bytes) -> None:
         """Reads what came, and starts answering."""
@@ -138,10 +149,13 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client does not read as fast as we write."""
         self._outlet.fill()
+        self._wait()
 
     def resume_writing(self) -> None:
         """It has caught up."""
         self._outlet.drain()
+        if self._task is not None:
+            self._shared.crowd.works_for(self)
 
     def connection_lost(self, _: Exception | None) -> None:
         """Nothing goes in or out any more: ends the handler and frees what the connection held."""
@@ -149,11 +163,10 @@ class Connection(asyncio.Protocol):
         self._held = False
         self._queue.clear()
         self._deadline.cancel()
+        self._pace.stop()
         self._outlet.drain()
         self._reader.free()
-        self._shared.open.discard(self)
-        if not self._shared.open:
-            self._shared.closed.set()
+        self._part()
 
     # What the door calls.
 
@@ -169,51 +182,69 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
         return task
 
+    # What the crowd calls.
+
+    def turn_away(self) -> None:
+        """Closes the connection because others need its room; it does not count as open from now on."""
+        self._part()
+        if self._pace.unsent:
+            self._pace.cut()
+        else:
+            self._transport.abort()
+
     # In.
 
     def _read(self, data: bytes) -> None:
         reader, queue, at = self._reader, self._queue, 0
         try:
             while at < len(data):
-                at = reader.feed(data, at)
+                began, at = at, reader.feed(data, at)
                 if reader.turn is not None:
                     queue.append(reader.turn)
                     reader.turn = None
-                if len(queue) > PIPELINE or (reader.intake is not None and self._swamped(reader.intake)):
+                if queue:
+                    self._ahead += at - began
+                if self._swamped(reader.intake):
                     self._hold(data[at:])
                     break
         except RequestError as error:
             self._refuse(error)
         if reader.moved:
             self._set_deadline()
+        elif reader.intake is not None:
+            limits = self._shared.limits
+            self._deadline.earn(at / limits.body_rate, limits.body_timeout)
         if self._task is None:
             if queue or self._refusal:
-                self._task = self._loop.create_task(self._serve())
+                self._begin()
             elif reader.phase == DONE:  # what a handler left of its request's body turned out bad
                 self._leave()
 
-    def _swamped(self, intake: Intake) -> bool:
-        if intake.unwanted > DRAIN:
+    def _swamped(self, intake: Intake | None) -> bool:
+        """Whether there is more to do than is wise to keep."""
+        if intake is not None and intake.unwanted > DRAIN:
             self._leave()
-        return intake.buffered > HIGH_WATER
+        return (
+            self._ahead > HIGH_WATER
+            or len(self._queue) > PIPELINE
+            or (intake is not None and intake.buffered > HIGH_WATER)
+        )
 
     def _hold(self, rest: bytes) -> None:
         """Stops reading; a deadline for the client does not run while it is we who wait."""
-        if self._reader.moved:
-            self._set_deadline()
+        self._reader.moved = False
         self._held = True
         self._rest = rest
         self._transport.pause_reading()
-        self._time_left = self._deadline.left
         self._deadline.lift()
 
     def _unhold(self) -> None:
+        """Reads on, if enough was done; a body that we made wait has all its time again."""
         intake = self._reader.intake
         if self._queue or (intake is not None and intake.buffered > LOW_WATER):
             return
         rest, self._rest, self._held = self._rest, b"", False
-        if self._time_left != inf:
-            self._deadline.after(self._time_left)
+        self._set_deadline()
         self._transport.resume_reading()
         if rest:
             self._read(rest)
@@ -261,6 +292,8 @@ class Connection(asyncio.Protocol):
         reader.moved = False
         if reader.phase == HEAD:
             self._deadline.after(limits.header_timeout)
+            if self._task is None:
+                self._wait()
         elif reader.intake is not None and reader.intake.invited:
             self._deadline.after(limits.body_timeout)
         elif reader.phase == BETWEEN and self._task is None and not self._queue:
@@ -269,28 +302,43 @@ class Connection(asyncio.Protocol):
             self._deadline.lift()
 
     def _too_late(self) -> None:
-        reader = self._reader
-        if self._leaving or self._transport.is_closing():
-            self._transport.abort()
-        elif reader.phase == HEAD:
+        reader, transport = self._reader, self._transport
+        ending = self._leaving or transport.is_closing()
+        if reader.phase == HEAD and not ending:
             self._refuse(RequestTimeout("the head did not arrive in time"))
             if self._task is None:
-                self._task = self._loop.create_task(self._serve())
-        elif reader.intake is not None:
+                self._begin()
+        elif reader.intake is not None and not ending:
             reader.give_up(RequestTimeout("the body did not arrive in time"))
             if self._task is None:
                 self._leave()
+        elif self._pace.owed():
+            self._deadline.after(LINGER)
+        elif ending:
+            transport.abort()
         elif self._task is None:  # idle
-            self._transport.close()
+            transport.close()
             self._see_off()
 
     # Out.
+
+    def _begin(self) -> None:
+        """It is our turn."""
+        self._shared.crowd.works_for(self)
+        self._task = self._loop.create_task(self._serve())
+
+    def _wait(self) -> None:
+        """It is the client's turn."""
+        if self in self._shared.open:
+            self._shared.crowd.waits_for(self)
 
     async def _serve(self) -> None:
         """Answers what is in the queue, in order, until it is empty."""
         try:
             while self._queue and not self._leaving:
                 turn = self._queue.pop(0)
+                if not self._queue:
+                    self._ahead = 0
                 if self._held:
                     self._unhold()
                 await self._answer(turn)
@@ -302,12 +350,13 @@ class Connection(asyncio.Protocol):
                 self._deadline.after(self._shared.limits.idle_timeout)
         except BaseException as fault:
             if not self._gone:  # nobody will say the rest of what may have begun
-                self._outlet.cut()
+                self._pace.cut()
             if not isinstance(fault, Exception):
                 raise
             self._fault("", fault)
         finally:
             self._task = None
+            self._wait()
 
     async def _answer(self, turn: Turn) -> None:
         request, intake, keep = turn
@@ -329,7 +378,7 @@ class Connection(asyncio.Protocol):
             keep = keep and (intake is None or self._passable(intake))
             rest = self._outlet.write(request, response, keep=keep)
             if rest:
-                await self._outlet.write_rest(rest)
+                await self._send_rest(rest)
         if intake is not None:
             keep = keep and self._passable(intake)
             self._forget(intake)
@@ -337,6 +386,15 @@ class Connection(asyncio.Protocol):
             await self._outlet.room()
         if self._shared.retiring or not keep:
             self._leave()
+
+    async def _send_rest(self, body: bytes) -> None:
+        """Sends a large body, which counts towards what all clients have not taken yet."""
+        crowd = self._shared.crowd
+        crowd.keep(self, len(body))
+        try:
+            await self._outlet.write_rest(body)
+        finally:
+            crowd.free(self)
 
     async def _stream(
         self, turn: Turn, response: Response, chunks: AsyncIterator[bytes], *, keep: bool
@@ -379,6 +437,7 @@ class Connection(asyncio.Protocol):
         if self._leaving:
             return
         self._leaving = True
+        self._ahead = 0
         self._queue.clear()
         self._reader.stop()
         self._rest = b""
@@ -392,9 +451,16 @@ class Connection(asyncio.Protocol):
         self._see_off()
 
     def _see_off(self) -> None:
-        """Gives the client time to read what is still unsent, if anything is, and then to close."""
-        unsent = self._transport.get_write_buffer_size()
-        self._deadline.after(self._shared.limits.write_timeout if unsent else LINGER)
+        """Gives the client time to read what is still unsent, and then to close."""
+        self._deadline.after(LINGER)
+
+    def _part(self) -> None:
+        """Counts for nothing any more."""
+        shared = self._shared
+        shared.crowd.forget(self)
+        shared.open.discard(self)
+        if not shared.open:
+            shared.closed.set()
 
     def _abandon(self) -> None:
         self._gone = True

@@ -1,4 +1,4 @@
-"""The HTTP/1.1 door: listens, and gives each client a Connection.
+"""The HTTP/1.1 door: listens, and gives each client a Connection, behind TLS or not.
 
 Sockets or an address come in; requests go to the handler until the door is closed.
 It must never drop an answer in progress while there is time left to finish it.
@@ -8,31 +8,54 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Sequence
+import ssl
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
 
 from serverless_wasm.events import Emit
 from serverless_wasm.limits import DoorLimits
-from serverless_wasm.messages import Handler
+from serverless_wasm.messages import Handler, Request, Response
 from serverless_wasm.server.connection import Connection, Shared
 from serverless_wasm.server.head import address_text
+from serverless_wasm.server.sockets import BACKLOG
+from serverless_wasm.server.tls_connection import Arrivals, TlsConnection
 
-BACKLOG = 1024
-"""Clients that the kernel lets wait for accept(); it cuts this down to net.core.somaxconn."""
 CLEANUP = 1.0
 """Seconds that cancelled handlers have to clean up after themselves."""
 
 
 class HttpDoor:
-    """Serves `handler` over HTTP/1.1, from `listen` to `close`."""
+    """Serves `handler` over HTTP/1.1, from `listen` to `close`; over TLS if there is a context for it."""
 
-    def __init__(self, handler: Handler, limits: DoorLimits, emit: Emit) -> None:
+    def __init__(
+        self, handler: Handler, limits: DoorLimits, emit: Emit, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._servers: list[asyncio.Server] = []
-        self._shared = Shared(handler=handler, limits=limits, emit=emit)
+        self._shared = Shared(handler=_secure(handler) if tls else handler, limits=limits, emit=emit)
+        self._arrivals = Arrivals(context=tls, shared=self._shared) if tls else None
 
     @property
     def connections(self) -> int:
-        """How many clients are connected."""
-        return len(self._shared.open)
+        """How many clients are connected, those whose handshake is not over included."""
+        return len(self._shared.open) + (len(self._arrivals.waiting) if self._arrivals else 0)
+
+    @property
+    def limits(self) -> DoorLimits:
+        """What a connection may use; new limits hold from the next connection or deadline on."""
+        return self._shared.limits
+
+    @limits.setter
+    def limits(self, limits: DoorLimits) -> None:
+        self._shared.limits = limits
+
+    def renew(self, context: ssl.SSLContext) -> None:
+        """Uses another certificate from the next handshake on; raises ValueError at a door without TLS.
+
+        Connections that are open go on as they are.
+        """
+        if self._arrivals is None:
+            raise ValueError("a door that was opened without TLS cannot change to it")
+        self._arrivals.context = context
 
     async def listen(self, where: Sequence[socket.socket] | tuple[str, int]) -> tuple[str, ...]:
         """Accepts clients on sockets that are bound already, or on every address of a host and port.
@@ -42,8 +65,8 @@ class HttpDoor:
         """
         loop = asyncio.get_running_loop()
 
-        def connect() -> Connection:
-            return Connection(self._shared, loop)
+        def connect() -> Connection | TlsConnection:
+            return TlsConnection(self._arrivals) if self._arrivals else Connection(self._shared, loop)
 
         if isinstance(where, tuple):
             host, port = where
@@ -69,8 +92,12 @@ class HttpDoor:
             await asyncio.sleep(0)
             for connection in tuple(self._shared.open):
                 connection.retire()
+            for arrival in self._arriving():
+                arrival.retire()
             await self._emptied(drain)
         finally:
+            for arrival in self._arriving():
+                arrival.abort()
             tasks = [connection.abort() for connection in tuple(self._shared.open)]
             running = [task for task in tasks if task is not None]
             if running:
@@ -78,9 +105,22 @@ class HttpDoor:
             await self._emptied(CLEANUP)
 
     async def _emptied(self, seconds: float) -> None:
-        if self._shared.open:
-            try:
-                async with asyncio.timeout(seconds):
+        try:
+            async with asyncio.timeout(seconds):
+                while self.connections:  # a handshake that ends begins a connection
+                    self._shared.closed.clear()
                     await self._shared.closed.wait()
-            except TimeoutError:
-                pass
+        except TimeoutError:
+            pass
+
+    def _arriving(self) -> tuple[TlsConnection, ...]:
+        return tuple(self._arrivals.waiting) if self._arrivals else ()
+
+
+def _secure(handler: Handler) -> Handler:
+    """The same handler for requests that come over TLS."""
+
+    def handle(request: Request) -> Awaitable[Response]:
+        return handler(replace(request, scheme="https"))
+
+    return handle

@@ -7,7 +7,6 @@ It must never end cleanly for a body that did not arrive whole.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
 
@@ -32,17 +31,21 @@ class Intake:
     `invited` is false while the client waits for 100 Continue before it sends anything.
     """
 
-    __slots__ = ("_chunks", "_error", "_on_read", "_state", "_waiting", "buffered", "invited", "unwanted")
+    __slots__ = ("_arrived", "_error", "_on_read", "_state", "_waiting", "invited", "unwanted")
 
     def __init__(self, on_read: Callable[[Intake], None], *, invited: bool = True) -> None:
-        self.buffered = 0
         self.invited = invited
         self.unwanted = 0
-        self._chunks: deque[bytes] = deque()
+        self._arrived = bytearray()  # in one piece: small ones would take fifty bytes each beside their own
         self._error: Error | None = None
         self._on_read = on_read
         self._state = _State.ARRIVING
         self._waiting: asyncio.Future[None] | None = None
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that have arrived and were not read."""
+        return len(self._arrived)
 
     @property
     def whole(self) -> bool:
@@ -59,8 +62,7 @@ class Intake:
         if self._state is _State.UNWANTED:
             self.unwanted += len(data)
         elif data and self._state is _State.ARRIVING:
-            self._chunks.append(data)
-            self.buffered += len(data)
+            self._arrived += data
             self._wake()
 
     def end(self) -> None:
@@ -78,12 +80,19 @@ class Intake:
 
     def discard(self, error: Error) -> None:
         """Nobody may read any more: drops what is buffered, counts what still comes."""
-        self._chunks.clear()
-        self.buffered = 0
+        self._arrived = bytearray()
         self._error = error
         if self._state is _State.ARRIVING:
             self._state = _State.UNWANTED
         self._wake()
+
+    async def ready(self) -> None:
+        """Waits until the body is whole, or enough is here to begin with; raises what it failed with."""
+        self._on_read(self)
+        while self._state is _State.ARRIVING and len(self._arrived) < LOW_WATER:
+            await self._arrival()
+        if self._error is not None:
+            raise self._error
 
     def __aiter__(self) -> Intake:
         return self
@@ -91,15 +100,14 @@ class Intake:
     async def __anext__(self) -> bytes:
         """The next bytes, waiting for them; raises what the body was failed or discarded with."""
         self._on_read(self)
-        while not self._chunks:
+        while not self._arrived:
             if self._error is not None:
                 raise self._error
             if self._state is _State.WHOLE:
                 raise StopAsyncIteration
             await self._arrival()
-        chunk = self._chunks.popleft()
-        self.buffered -= len(chunk)
-        return chunk
+        arrived, self._arrived = self._arrived, bytearray()
+        return bytes(arrived)
 
     async def _arrival(self) -> None:
         if self._waiting is not None:

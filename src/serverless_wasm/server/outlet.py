@@ -7,33 +7,28 @@ It must never let a body that was cut short look whole, nor keep the event loop 
 from __future__ import annotations
 
 import asyncio
-import struct
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
-from socket import SO_LINGER, SOL_SOCKET
 
 from serverless_wasm.errors import Error
 from serverless_wasm.events import Emit
 from serverless_wasm.messages import Request, Response
+from serverless_wasm.server.pace import Pace
 from serverless_wasm.server.wire import BODILESS, Heads, fault_response, length
 
 PIECE = 64 * 1024
 """Bytes given to the transport at once; it asks us to wait at 64 KiB, so it never holds twice as much."""
-_RESET = struct.pack("ii", 1, 0)
 
 
 class Outlet:
-    """Writes to `transport`; a client that leaves it full for `patience` seconds is cut off."""
+    """Writes to `transport`, of which `pace` is told."""
 
-    __slots__ = ("_emit", "_heads", "_loop", "_patience", "_roomy", "_stall", "_transport")
+    __slots__ = ("_emit", "_heads", "_pace", "_roomy", "_transport")
 
-    def __init__(self, transport: asyncio.Transport, heads: Heads, emit: Emit, patience: float) -> None:
+    def __init__(self, transport: asyncio.Transport, heads: Heads, emit: Emit, pace: Pace) -> None:
         self._emit = emit
         self._heads = heads
-        self._loop = asyncio.get_running_loop()
-        self._patience = patience
+        self._pace = pace
         self._roomy: asyncio.Future[None] | None = None
-        self._stall: asyncio.TimerHandle | None = None
         self._transport = transport
 
     @property
@@ -44,24 +39,14 @@ class Outlet:
     def fill(self) -> None:
         """The transport holds enough: it is the client's turn (Protocol.pause_writing)."""
         if self._roomy is None:
-            self._roomy = self._loop.create_future()
-            self._stall = self._loop.call_later(self._patience, self.cut)
+            self._roomy = asyncio.get_running_loop().create_future()
 
     def drain(self) -> None:
         """The transport takes more (Protocol.resume_writing)."""
-        if self._stall is not None:
-            self._stall.cancel()
-            self._stall = None
         if self._roomy is not None:
             if not self._roomy.done():
                 self._roomy.set_result(None)
             self._roomy = None
-
-    def cut(self) -> None:
-        """Ends the connection with a reset, which no client takes for the end of a body."""
-        with suppress(AttributeError, OSError):  # no socket any more, or one of a family without resets
-            self._transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, _RESET)
-        self._transport.abort()
 
     async def room(self) -> None:
         """Waits until the transport takes more; gives the loop one turn in any case."""
@@ -84,15 +69,15 @@ class Outlet:
         if request.method == "HEAD" or response.status in BODILESS or not isinstance(body, bytes):
             body = b""
         if len(body) > PIECE:
-            self._transport.write(head)
+            self._send(head)
             return body
-        self._transport.write(head + body)
+        self._send(head + body)
         return b""
 
     async def write_rest(self, body: bytes) -> None:
         """Writes what `write` returned, piece by piece."""
         for piece in _pieces(body):
-            self._transport.write(piece)
+            self._send(piece)
             await self.room()
 
     async def stream(
@@ -112,14 +97,14 @@ class Outlet:
         except Exception as fault:
             self.write(request, fault_response(self._emit, request.id, fault), keep=False)
             return False
-        self._transport.write(head)
+        self._send(head)
         if not bare:
             try:
                 await self._write_chunks(pieces, size, chunked=chunked)
             except Exception as fault:
                 if not isinstance(fault, Error):
                     fault_response(self._emit, request.id, fault)
-                self.cut()
+                self._pace.cut()
                 return False
         return keep
 
@@ -132,18 +117,19 @@ class Outlet:
             for piece in _pieces(chunk):
                 # Not writelines: asyncio's of CPython 3.12 and 3.13.0 never says that the transport is full.
                 framed = b"".join((b"%x\r\n" % len(piece), piece, b"\r\n")) if chunked else piece
-                self._transport.write(framed)
+                self._send(framed)
                 await self.room()
         if size is not None and total < size:
             raise ValueError(f"a body of {total} bytes, and Content-Length says {size}")
         if chunked:
-            self._transport.write(b"0\r\n\r\n")
+            self._send(b"0\r\n\r\n")
+
+    def _send(self, data: bytes) -> None:
+        self._transport.write(data)
+        self._pace.wrote(len(data))
 
 
-def _pieces(data: bytes) -> Iterator[memoryview | bytes]:
-    if len(data) > PIECE:
-        view = memoryview(data)
-        for start in range(0, len(view), PIECE):
-            yield view[start : start + PIECE]
-    elif data:
-        yield data
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """The data in pieces; copies, because a view in the transport would keep all of the data there."""
+    for start in range(0, len(data), PIECE):
+        yield data[start : start + PIECE]

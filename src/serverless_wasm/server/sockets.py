@@ -13,6 +13,8 @@ from contextlib import ExitStack, suppress
 
 from serverless_wasm.server.head import address_text
 
+BACKLOG = 1024
+"""Clients that the kernel lets wait for accept(); it cuts this down to net.core.somaxconn."""
 _ABSENT = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 _STRANGERS = {"0.0.0.0": "192.0.2.1", "::": "2001:db8::1"}  # noqa: S104 - compared with, not bound; RFC 5737, 3849
 
@@ -42,7 +44,7 @@ class Bound:
         Call it before a door does: uvloop does not tell when listening fails.
         """
         for sock in self.sockets:
-            sock.listen()
+            sock.listen(BACKLOG)
 
     def close(self) -> None:
         """Gives the addresses back."""

@@ -6,6 +6,7 @@ It must never wait on a pipe or a device, nor read a file of any size.
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -20,11 +21,23 @@ def read(path: Path) -> bytes:
     """The file's bytes; raises SourceError, a sentence, when it is not a readable regular file."""
     name = printable(str(path))
     try:
-        facts = path.stat()
-        if not stat.S_ISREG(facts.st_mode):
-            raise SourceError(f"{name} is not a file")
-        if facts.st_size > SIZE_LIMIT:
-            raise SourceError(f"{name} has {facts.st_size} bytes, the limit is {SIZE_LIMIT}")
-        return path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"{name} cannot be read: {error.strerror}") from error
+        _require_file(name, path.stat())  # before it is opened: a device may do something then
+        # What was put in its place meanwhile may be a pipe: opening one must not wait for a writer.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+            _require_file(name, os.fstat(stream.fileno()))
+            data = stream.read(SIZE_LIMIT + 1) or b""  # None: /proc/kmsg would have waited
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        reason = getattr(error, "strerror", None) or "an impossible path"
+        raise SourceError(f"{name} cannot be read: {reason}") from error
+    except MemoryError:
+        raise SourceError(f"{name} cannot be read: not enough memory") from None
+    if len(data) > SIZE_LIMIT:  # files below /proc do not say how large they are
+        raise SourceError(f"{name} has more than {SIZE_LIMIT} bytes, the limit")
+    return data
+
+
+def _require_file(name: str, facts: os.stat_result) -> None:
+    if not stat.S_ISREG(facts.st_mode):
+        raise SourceError(f"{name} is not a file")
+    if facts.st_size > SIZE_LIMIT:
+        raise SourceError(f"{name} has {facts.st_size} bytes, the limit is {SIZE_LIMIT}")

@@ -62,6 +62,15 @@ def available_slots(wanted: int | None) -> int:
     return max(1, min(wanted or DEFAULT_SLOTS, (mappings - MAPPINGS_RESERVED) // MAPPINGS_PER_SLOT))
 
 
+def _code_config(*, fuel: bool) -> wasmtime.Config:
+    """Everything that compiled code depends on; what changes here raises artifacts.FORMAT."""
+    config = wasmtime.Config()
+    config.epoch_interruption = True
+    config.consume_fuel = fuel
+    _features(config)
+    return config
+
+
 def _features(config: wasmtime.Config) -> None:
     """Switches off what guests do not need: each has been on an advisory list (DESIGN 2.6)."""
     config.wasm_gc = False
@@ -101,6 +110,19 @@ def _require_address_space(slots: int) -> None:
         ) from error
 
 
+class CompilingEngine:
+    """Compiles what an Engine of the same `fuel` runs, and runs nothing: no pool, no ticker."""
+
+    def __init__(self, *, fuel: bool) -> None:
+        check_version()
+        self.fuel = fuel
+        self.wheel = wasmtime.Engine(_code_config(fuel=fuel))
+
+    def close(self) -> None:
+        """Frees the engine."""
+        self.wheel.close()
+
+
 class Engine:
     """The compiler and the pool that all guests of a process share.
 
@@ -112,18 +134,15 @@ class Engine:
         settings = settings or EngineSettings()
         self.slots = available_slots(settings.slots)
         self.fuel = settings.fuel
-        config = wasmtime.Config()
-        config.epoch_interruption = True
-        config.consume_fuel = settings.fuel
+        config = _code_config(fuel=settings.fuel)
         config.max_wasm_stack = settings.stack
         stack = settings.stack + HOST_STACK
         lib.wasmtime_config_async_stack_size_set(borrow("wasm_config_t *", config), stack)
-        _features(config)
         _pool(config, self.slots, settings.table_elements)
         _require_address_space(self.slots)
         self.wheel = wasmtime.Engine(config)
         self.pointer = borrow("wasm_engine_t *", self.wheel)
-        self.ticker = Ticker(self.pointer)
+        self.ticker = Ticker(self.pointer, self.wheel)
 
     def close(self) -> None:
         """Stops the ticker and frees the engine; modules that are still alive keep what they need."""
@@ -140,7 +159,8 @@ class Ticker:
     for others, the epoch advances and the guest gives way.
     """
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Any, owner: object) -> None:
+        self._owner = owner  # or the engine could be freed while the thread still uses it
         self.running = False
         self.yielding = False
         self.asleep = False

@@ -85,13 +85,14 @@ class Fiber:
     """One instance in a fresh store, for one invocation.
 
     `owner` is whatever the host functions work for. `deadline` is a time of the event loop's clock.
-    Busy fibers of one `share` take their slices from the same share of the processor.
+    Busy fibers of one `share` take their slices from the same share of the processor; `number` is what
+    the scheduler leaves as a trace while they run.
     """
 
     __slots__ = (
         "_budget", "_cpu", "_error", "_instance", "_kept", "_memory", "_memory_item", "_pre", "_rested",
         "_store", "_trap", "_waits", "answer", "background", "busy", "context", "deadline", "deliver",
-        "failure", "held", "host_calls", "owner", "share", "waiting", "watch",
+        "failure", "held", "host_calls", "number", "owner", "share", "waiting", "watch",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, pre: Any, limits: Limits, owner: Any) -> None:
@@ -105,6 +106,7 @@ class Fiber:
         self.host_calls = 0
         self.busy = 0.0
         self.share: Hashable = None
+        self.number = 0
         self.held = 0
         self._budget = limits.host_calls
         self._cpu = limits.cpu

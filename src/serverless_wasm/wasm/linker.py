@@ -66,15 +66,14 @@ class HostFunction:
 
 @dataclass(frozen=True, slots=True)
 class LinkedModule:
-    """A module with its imports resolved; instances of it cost microseconds."""
+    """A module with its imports resolved; instances of it cost microseconds.
+
+    The recipe is freed with this object; instances that are alive keep what they need.
+    """
 
     module: Module
     pointer: Any
     linker: Linker  # keeps the callbacks alive
-
-    def close(self) -> None:
-        """Frees the recipe; instances that are alive keep what they need."""
-        lib.wasmtime_instance_pre_delete(self.pointer)
 
 
 class Linker:
@@ -139,7 +138,7 @@ class Linker:
         error = lib.wasmtime_linker_instantiate_pre(self._pointer, module.pointer, pre)
         if error != NULL:
             raise LinkError(printable(message_of(error)))
-        return LinkedModule(module, pre[0], self)
+        return LinkedModule(module, ffi.gc(pre[0], lib.wasmtime_instance_pre_delete), self)
 
     def _immediate(self, function: HostFunction) -> Callable[..., Any]:
         """The C callback of a function that answers at once."""

@@ -1,30 +1,28 @@
 """Guest code made runnable: bytes to a compiled module, through a cache on disk.
 
 A module's bytes come in; a `Module` with its imports, exports and types goes out.
-It must never load native code that this user did not write itself.
+It must never give bytes to the engine whose structure was not checked.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import os
-import secrets
-import tempfile
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import wasmtime
 
-from serverless_wasm.errors import CompileError, EngineError
+from serverless_wasm.errors import CompileError
 from serverless_wasm.text import printable
-from serverless_wasm.wasm.binary import PAGE, Beginning, beginning, own_memory, require_module
+from serverless_wasm.wasm import structure
+from serverless_wasm.wasm.artifacts import Artifact, Cache, digest_of
+from serverless_wasm.wasm.binary import PAGE, beginning, own_memory, require_module
 from serverless_wasm.wasm.capi import borrow
-from serverless_wasm.wasm.engine import Engine
-
-_MAC_SIZE = 32
+from serverless_wasm.wasm.engine import CompilingEngine, Engine
+from serverless_wasm.wasm.module_limits import ModuleLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +82,16 @@ class Export:
 class Module:
     """A compiled module; `imports` are those of the bytes as given, `env.memory` included."""
 
-    def __init__(
-        self, digest: str, wheel: wasmtime.Module, begins: Beginning, *, imports_memory: bool
-    ) -> None:
-        self.digest = digest
-        self.begins = begins
+    def __init__(self, artifact: Artifact, wheel: wasmtime.Module) -> None:
+        self.digest = artifact.digest
+        self.begins = artifact.begins
         self.imports = tuple(
             Import(item.module, item.name or "", _type_of(item.type)) for item in wheel.imports
         )
         self.exports = tuple(Export(item.name, _type_of(item.type)) for item in wheel.exports)
         self.pointer = borrow("wasmtime_module_t *", wheel)
         self._wheel = wheel
-        if imports_memory and self.memory:
+        if artifact.imports_memory and self.memory:
             self.imports = (*self.imports, Import("env", "memory", self.memory))
 
     @property
@@ -123,7 +119,7 @@ def _type_of(kind: Any) -> ExternType:
 
 
 class Compiler:
-    """Compiles modules for one engine, each distinct one once, kept in `cache` if there is one."""
+    """Compiles modules for one engine in this process, kept in `cache` if there is one."""
 
     def __init__(self, engine: Engine, cache: Cache | None = None) -> None:
         self._engine = engine
@@ -132,88 +128,98 @@ class Compiler:
     def compile(self, data: bytes) -> Module:
         """The module of these bytes, from the cache or compiled now, which may take seconds.
 
-        Raises CompileError when they are not a valid module, with the engine's reason.
+        Raises CompileError when they are not a valid module, or beyond a limit of its structure.
         """
         require_module(data)
-        digest = hashlib.sha256(data).hexdigest()
-        try:
-            wheel = self._load(digest) or self._compile(digest, data)
-            owned = own_memory(data)
-            return Module(digest, wheel, beginning(owned), imports_memory=owned is not data)
-        except wasmtime.WasmtimeError as error:
-            raise CompileError(f"is not valid: {printable(str(error))}") from error
-
-    def _load(self, digest: str) -> wasmtime.Module | None:
-        artifact = self._cache.get(digest) if self._cache else None
-        if artifact is None:
-            return None
-        try:
-            return wasmtime.Module.deserialize(self._engine.wheel, artifact)
-        except wasmtime.WasmtimeError:  # other settings of the engine: compiled anew, and replaced
-            return None
-
-    def _compile(self, digest: str, data: bytes) -> wasmtime.Module:
-        wasmtime.Module.validate(self._engine.wheel, data)  # as given: own_memory could hide a mistake
-        wheel = wasmtime.Module(self._engine.wheel, own_memory(data))
+        digest = digest_of(data)
+        found = _load(self._engine, self._cache, digest) if self._cache else None
+        if found:
+            return Module(*found)
+        artifact, wheel = _compile(self._engine, data, digest, ModuleLimits())
         if self._cache:
-            self._cache.put(digest, bytes(wheel.serialize()))
-        return wheel
+            with suppress(OSError):  # a full disk only means that it is not kept
+                self._cache.put(artifact, bytes(wheel.serialize()), fuel=self._engine.fuel)
+        return Module(artifact, wheel)
 
 
-class Cache:
-    """Compiled modules on disk, by digest and engine version, each with a keyed checksum.
+class InlineCompiler:
+    """Compiles as wasm/compiler.py's process does, but in a thread of this process, without its limits."""
 
-    An artifact is native code, so the folder must be ours alone: EngineError says what to change
-    otherwise. A file that was changed or cut is ignored and written anew.
+    def __init__(self, cache: Cache, *, fuel: bool = False, limits: ModuleLimits | None = None) -> None:
+        self._cache = cache
+        self._limits = limits or ModuleLimits()
+        self._engine = CompilingEngine(fuel=fuel)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compiler")
+
+    async def compile(self, data: bytes) -> Artifact:
+        """The artifact of these bytes, in its turn; raises CompileError."""
+        loop = asyncio.get_running_loop()
+        work = partial(compile_module, self._engine, data, self._cache, self._limits)
+        return await loop.run_in_executor(self._thread, work)
+
+    async def close(self) -> None:
+        """Waits for what is being compiled, then frees the engine."""
+        await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
+        self._engine.close()
+
+
+def compile_module(
+    engine: Engine | CompilingEngine, data: bytes, cache: Cache, limits: ModuleLimits
+) -> Artifact:
+    """Has the module of these bytes in the cache, from where `load_module` takes it.
+
+    Raises CompileError when they are not a valid module, are beyond a limit, or cannot be kept.
     """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            facts = folder.stat()
-            if facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
-                raise EngineError(f"{folder} can be written by others; write: chmod 700 {folder}")
-            self._key = self._open_key()
-        except OSError as error:
-            raise EngineError(f"{folder} cannot be used for compiled modules: {error.strerror}") from error
-
-    def get(self, digest: str) -> bytes | None:
-        """The artifact, or None when there is none that this user wrote."""
-        try:
-            content = self._path(digest).read_bytes()
-        except OSError:
-            return None
-        mac, artifact = content[:_MAC_SIZE], content[_MAC_SIZE:]
-        return artifact if hmac.compare_digest(mac, self._mac(artifact)) else None
-
-    def put(self, digest: str, artifact: bytes) -> None:
-        """Keeps an artifact, whole or not at all; a full disk only means that it is not kept."""
-        try:
-            _write_whole(self._path(digest), self._mac(artifact) + artifact)
-        except OSError:
-            return
-
-    def _path(self, digest: str) -> Path:
-        return self._folder / f"{digest}-{version('wasmtime')}.cwasm"
-
-    def _mac(self, artifact: bytes) -> bytes:
-        return hmac.digest(self._key, artifact, "sha256")
-
-    def _open_key(self) -> bytes:
-        path = self._folder / "key"
-        if not path.exists():
-            _write_whole(path, secrets.token_bytes(32))
-        return path.read_bytes()
+    require_module(data)
+    digest = digest_of(data)
+    found = _load(engine, cache, digest)
+    artifact, wheel = found or _compile(engine, data, digest, limits)
+    try:
+        if not found:
+            cache.put(artifact, bytes(wheel.serialize()), fuel=engine.fuel)
+    except OSError as error:
+        raise CompileError(f"is compiled, but cannot be kept in {cache.folder}: {error.strerror}") from error
+    finally:
+        wheel.close()
+    return artifact
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    """Writes beside the file and renames: a reader sees all of it or nothing."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:  # mode 0600
-        try:
-            file.write(content)
-            file.flush()
-            Path(file.name).replace(path)
-        except OSError:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+def load_module(engine: Engine, cache: Cache, artifact: Artifact) -> Module:
+    """The module that `compile_module` has put there; raises CompileError when it is gone, or not for us.
+
+    The pool has limits of its own that the compiler does not know: tables, and how many.
+    """
+    found = cache.get(artifact.digest, fuel=engine.fuel)
+    if not found:
+        raise CompileError(f"has no compiled code in {cache.folder} any more: it must be compiled again")
+    try:
+        return Module(artifact, wasmtime.Module.deserialize(engine.wheel, found[1]))
+    except wasmtime.WasmtimeError as error:
+        cache.drop(artifact.digest, fuel=engine.fuel)
+        raise CompileError(f"cannot be loaded: {printable(str(error))}") from error
+
+
+def _load(
+    engine: Engine | CompilingEngine, cache: Cache, digest: str
+) -> tuple[Artifact, wasmtime.Module] | None:
+    found = cache.get(digest, fuel=engine.fuel)
+    if not found:
+        return None
+    artifact, code = found
+    try:
+        return artifact, wasmtime.Module.deserialize(engine.wheel, code)
+    except wasmtime.WasmtimeError:  # made with other settings of the engine
+        return None
+
+
+def _compile(
+    engine: Engine | CompilingEngine, data: bytes, digest: str, limits: ModuleLimits
+) -> tuple[Artifact, wasmtime.Module]:
+    structure.check(data, limits)
+    try:
+        wasmtime.Module.validate(engine.wheel, data)  # as given: own_memory could hide a mistake
+        owned = own_memory(data)
+        wheel = wasmtime.Module(engine.wheel, owned)
+    except wasmtime.WasmtimeError as error:
+        raise CompileError(f"is not valid: {printable(str(error))}") from error
+    return Artifact(digest=digest, begins=beginning(owned), imports_memory=owned is not data), wheel

@@ -17,6 +17,7 @@ CUSTOM, TYPES, IMPORTS, FUNCTIONS, TABLES, MEMORIES, GLOBALS, EXPORTS = range(8)
 ELEMENTS, CODE, DATA = 9, 10, 11
 ORDER = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 13: 6, 6: 7, 7: 8, 8: 9, 9: 10, 12: 11, 10: 12, 11: 13}
 """Where a section stands among the others (5.5.17); custom sections stand anywhere."""
+UNKNOWN = "is not valid, or uses a feature that is off"
 _MORE = bytes(range(0x80, 0x100))
 
 
@@ -102,6 +103,17 @@ def skip_numbers(payload: bytes, at: int, count: int) -> int:
             raise CompileError("is not valid: a section ends too early, or has a number that is too long")
         at += len(chunk)
         count -= len(chunk.translate(None, _MORE))
+    return at
+
+
+def skip_types(payload: bytes, at: int, count: int) -> int:
+    """Where `count` value types end (5.3.5); only a reference's may have more than one byte."""
+    piece = payload[at : at + count]
+    if 0x63 not in piece and 0x64 not in piece:
+        return at + count
+    for _ in range(count):
+        is_reference = read_byte(payload, at) in {0x63, 0x64}
+        at = skip_numbers(payload, at + 1, 1) if is_reference else at + 1
     return at
 
 

@@ -7,6 +7,7 @@ It must never run a guest without a ticker, nor leave a future alive behind a fa
 from __future__ import annotations
 
 import asyncio
+from collections.abc import MutableSequence
 from time import thread_time
 from typing import Any
 
@@ -18,17 +19,25 @@ from serverless_wasm.wasm.capi import lib
 from serverless_wasm.wasm.engine import Engine
 from serverless_wasm.wasm.fiber import Fiber, Watch
 
+Cell = MutableSequence[int] | memoryview
+"""Whatever has a number as its first item."""
+
 
 class Scheduler:
-    """Runs the fibers of one engine on one event loop; `memory` bytes are there for all of them."""
+    """Runs the fibers of one engine on one event loop; `memory` bytes are there for all of them.
 
-    def __init__(self, engine: Engine, memory: int | None = None) -> None:
+    The first item of `running` is the number of the fiber that runs at this moment, else 0: it tells
+    another process who it was when this one dies.
+    """
+
+    def __init__(self, engine: Engine, memory: int | None = None, running: Cell | None = None) -> None:
         self.admission = Admission(engine.slots, memory or machine_memory())
         self.current: Fiber | None = None
         self.engine = engine
         self._ticker = engine.ticker
         self._alarms = Alarms()
         self._background = Background(engine.ticker)
+        self._running: Cell = [0] if running is None else running
 
     async def run(self, fiber: Fiber, future: Any) -> None:
         """Drives one call of a fiber to its end; raises how it ended badly.
@@ -72,6 +81,7 @@ class Scheduler:
     def _poll(self, fiber: Fiber, future: Any) -> bool:
         """Runs the guest until it is over, waits, or has used its slice."""
         self.current = fiber
+        self._running[0] = fiber.number
         self._ticker.enter(yielding=fiber.background)
         began = thread_time()
         try:
@@ -80,6 +90,7 @@ class Scheduler:
         finally:
             fiber.busy += thread_time() - began
             self._ticker.leave()
+            self._running[0] = 0
             self.current = None
 
     async def _slice(self, fiber: Fiber) -> None:
