@@ -128,9 +128,11 @@ class H2Client:
                     await self._flush()
                 else:
                     await self._moved.wait()
+                if self._streams[number].ended.is_set():  # it was answered before it was all sent
+                    return
             self._h2.end_stream(number)
             await self._flush()
-        except (h2.exceptions.ProtocolError, OSError):  # it was answered before it was all sent
+        except (h2.exceptions.ProtocolError, OSError):  # the same, told by a reset
             pass
 
     async def _flush(self) -> None:
