@@ -11,12 +11,13 @@ import gc
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import uvloop
 
 from serverless_wasm.errors import EngineError
-from serverless_wasm.events import Emit, InternalFault, Notice
+from serverless_wasm.events import Emit, Event, InternalFault, Notice
 from serverless_wasm.observe.logs import Logs, Style
 from serverless_wasm.parent import end_with
 from serverless_wasm.processes.crumbs import Crumbs
@@ -49,9 +50,16 @@ async def _run(call: Call) -> None:
         emit(Notice(message=f"a worker cannot start: {error}"))
         os._exit(1)
     except Exception as fault:
-        emit(InternalFault(where="worker", request_id="", exception=fault))
+        emit(_last_words(fault))
         os._exit(1)
     os._exit(0)  # what the supervisor's death has cut short must not be waited for
+
+
+def _last_words(fault: Exception) -> Event:
+    if isinstance(fault, RuntimeError):
+        with suppress(RuntimeError):
+            return Notice(message=f"a worker cannot go on: {EngineError.of_threads(fault)}")
+    return InternalFault(where="worker", request_id="", exception=fault)
 
 
 async def _worker(call: Call, emit: Emit) -> Worker:

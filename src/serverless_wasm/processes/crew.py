@@ -174,6 +174,9 @@ class Crew:
         try:
             self._crumbs.clear(slot)
             worker = await WorkerProcess.start(self._outfit, slot)
+        except RuntimeError as error:  # asyncio waits for each process in a thread, on some systems
+            self._slots.append(slot)
+            raise OSError(errno.EAGAIN, str(error)) from error
         except BaseException:
             self._slots.append(slot)
             raise
