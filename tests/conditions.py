@@ -61,7 +61,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
     """Exit code and lines of stderr of a program that ends by itself, without a traceback."""
     out, err = process.communicate()
     assert out == ""
-    assert "Traceback" not in err
+    assert "Traceback" not in err, err
     return process.returncode, err.splitlines()
 
 

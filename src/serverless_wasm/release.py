@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 
 from serverless_wasm.config.configuration import ApplicationConfig, Configuration
-from serverless_wasm.errors import CompileError, SourceError
+from serverless_wasm.errors import CompileError, EngineError, SourceError
 from serverless_wasm.sources import local
 from serverless_wasm.text import printable
 from serverless_wasm.wasm.artifacts import Artifact, Cache, digest_of
@@ -73,12 +73,15 @@ class Builder:
         self._numbers: dict[str, int] = {}
 
     async def build(self, configuration: Configuration) -> Release:
-        """Reads and compiles every module, each distinct one once."""
+        """Reads and compiles every module, each distinct one once; raises EngineError without a thread."""
         compiler = self._compiler(self._cache, fuel=configuration.counts_fuel)
         work = _Work(compiler)
         try:
             async with asyncio.TaskGroup() as tasks:
                 made = [tasks.create_task(work.part(item)) for item in configuration.applications]
+        except ExceptionGroup as group:
+            first = group.exceptions[0]
+            raise EngineError.of_threads(first) if isinstance(first, RuntimeError) else first from None
         finally:
             await compiler.close()
         parts = [task.result() for task in made]
