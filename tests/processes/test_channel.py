@@ -9,7 +9,6 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -224,13 +223,12 @@ def test_texts_are_made_printable() -> None:
     fields: dict[str, Any] = {
         "error": hostile,
         "broken": {hostile: hostile},
-        "notices": [hostile, 3],
+        "notices": [hostile],
         "slots": 1,
     }
 
     report = heard(framed(json.dumps(fields).encode()))
 
     texts = (report.error, *report.broken, *report.broken.values(), *report.notices)
-    assert 5 == len(texts)
+    assert 4 == len(texts)
     assert all(text.isprintable() for text in texts)
-    assert asdict(report)["notices"][1] == "3"

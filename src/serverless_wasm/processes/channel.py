@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 
 from serverless_wasm.limits import MIB
 from serverless_wasm.release import Release
-from serverless_wasm.text import TEXT_LIMIT, printable
+from serverless_wasm.text import DETAIL_LIMIT, TEXT_LIMIT, printable
 
 REPORT_LIMIT = 16 * MIB
 """Bytes of a report: a sentence for each of ten thousand applications."""
@@ -124,13 +124,19 @@ class Channel:
 
 
 def _read_report(document: dict[str, object]) -> Report:
-    """Raises ValueError and the like for anything but a report; every text is made printable."""
+    """Raises TypeError and the like for anything but a report; every text is made printable."""
     broken, notices, slots = document["broken"], document["notices"], document["slots"]
     if not isinstance(broken, dict) or not isinstance(notices, list) or type(slots) is not int:
         raise TypeError("not a report")
     return Report(
-        error=printable(str(document["error"])),
-        broken={printable(name): printable(str(reason), TEXT_LIMIT) for name, reason in broken.items()},
-        notices=tuple(printable(str(notice)) for notice in notices),
+        error=_text(document["error"], DETAIL_LIMIT),
+        broken={_text(name, DETAIL_LIMIT): _text(reason, TEXT_LIMIT) for name, reason in broken.items()},
+        notices=tuple(_text(notice, DETAIL_LIMIT) for notice in notices),
         slots=slots,
     )
+
+
+def _text(value: object, limit: int) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return printable(value, limit)
