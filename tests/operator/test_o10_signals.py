@@ -69,7 +69,8 @@ def scene(folder: Folder) -> Iterator[Scene]:
     with socket.create_server(("127.0.0.1", 0)) as backend:
         target = f"127.0.0.1:{backend.getsockname()[1]}"
         folder.module("wait.wasm", WAITING.format(target=target, length=len(target)))
-        more = f'env = {{ a = "{target}" }}\nlimits = {{ timeout = "1h", socket_timeout = "1h", connect_timeout = "1h" }}'
+        limits = 'timeout = "1h", socket_timeout = "1h", connect_timeout = "1h"'
+        more = f'env = {{ a = "{target}" }}\nlimits = {{ {limits} }}'
         server = f'[server]\nheartbeat = "{HEARTBEAT}s"\nidle_timeout = "1h"\n'
         folder.config(HELLO_APPLICATION + application("wait.wasm", "/wait", more) + server)
         with serve(folder) as service:
