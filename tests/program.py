@@ -19,6 +19,15 @@ HELLO = """(module
     (import "env" "response_set_body" (func $body (param i32 i64)))
     (memory (export "memory") 1 4) (data (i32.const 0) "hello")
     (func (export "handle") i32.const 0 i64.const 5 call $body))"""
+ASKS = """(module
+    (import "env" "tcp_connect" (func $connect (param i32 i64) (result i32)))
+    (import "env" "tcp_read" (func $read (param i32 i32 i64) (result i64)))
+    (import "env" "response_set_body" (func $body (param i32 i64)))
+    (memory (export "memory") 1) (data (i32.const 0) "{target}")
+    (func (export "handle")
+        (drop (call $read (call $connect (i32.const 0) (i64.const {length})) (i32.const 64) (i64.const 4)))
+        (call $body (i32.const 64) (i64.const 4))))"""
+"""Answers with the four bytes that a backend sends."""
 PROGRAM = (sys.executable, "-m", "serverless_wasm")
 
 

@@ -49,11 +49,6 @@ class Release:
     certificate: str = ""
     """What the certificate of the door is known by."""
 
-    @property
-    def broken(self) -> dict[str, str]:
-        """Why each application that has no code has none, by name."""
-        return {part.config.name: part.error for part in self.parts if part.artifact is None}
-
     def with_configuration(self, configuration: Configuration) -> Release:
         """The same code with other limits; `configuration` has the same applications in the same order."""
         pairs = zip(self.parts, configuration.applications, strict=True)
@@ -78,16 +73,18 @@ class Builder:
         work = _Work(compiler)
         try:
             async with asyncio.TaskGroup() as tasks:
-                made = [tasks.create_task(work.part(item)) for item in configuration.applications]
+                made = [
+                    tasks.create_task(work.part(item, self._number(item.name)))
+                    for item in configuration.applications
+                ]
         except ExceptionGroup as group:
             first = group.exceptions[0]
             raise EngineError.of_threads(first) if isinstance(first, RuntimeError) else first from None
         finally:
             await compiler.close()
-        parts = [task.result() for task in made]
-        numbered = (replace(part, number=self._number(part.config.name)) for part in parts)
+        parts = tuple(task.result() for task in made)
         certificate = await asyncio.to_thread(_certificate, configuration)
-        return Release(configuration=configuration, parts=tuple(numbered), certificate=certificate)
+        return Release(configuration=configuration, parts=parts, certificate=certificate)
 
     def _number(self, name: str) -> int:
         return self._numbers.setdefault(name, len(self._numbers) + 1)
@@ -105,16 +102,16 @@ class _Work:
         self._readers = asyncio.Semaphore(READERS)
         self._compiled: dict[str, asyncio.Task[Artifact]] = {}
 
-    async def part(self, config: ApplicationConfig) -> Part:
+    async def part(self, config: ApplicationConfig, number: int) -> Part:
         """The part of one application; whatever goes wrong is told in its `error`."""
         try:
             async with self._readers:
                 artifact = await self._artifact(config)
-            return Part(config=config, number=0, artifact=artifact)
         except SourceError as error:
-            return Part(config=config, number=0, error=str(error))
+            return Part(config=config, number=number, error=str(error))
         except CompileError as error:
-            return Part(config=config, number=0, error=f"{printable(str(config.file_path))} {error}")
+            return Part(config=config, number=number, error=f"{printable(str(config.file_path))} {error}")
+        return Part(config=config, number=number, artifact=artifact)
 
     async def _artifact(self, config: ApplicationConfig) -> Artifact:
         data = await asyncio.to_thread(local.read, config.file_path)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from program import HELLO, Folder
+from program import ASKS, HELLO, Folder
 
 HELLO_APPLICATION = '[[applications]]\nfile_path = "hello.wasm"\nurl_path = "/hello"\n'
 BROKEN_APPLICATIONS = """
@@ -22,14 +22,6 @@ file_path = "hello.wasm"
 url_path = "/bad"
 function = "nope"
 """
-WAITING = """(module
-    (import "env" "tcp_connect" (func $connect (param i32 i64) (result i32)))
-    (import "env" "tcp_read" (func $read (param i32 i32 i64) (result i64)))
-    (import "env" "response_set_body" (func $body (param i32 i64)))
-    (memory (export "memory") 1) (data (i32.const 0) "{target}")
-    (func (export "handle")
-        (drop (call $read (call $connect (i32.const 0) (i64.const {length})) (i32.const 64) (i64.const 4)))
-        (call $body (i32.const 64) (i64.const 4))))"""
 
 
 @pytest.fixture
@@ -100,7 +92,7 @@ def test_second_signal(folder: Folder) -> None:
 def add_waiting(folder: Folder, backend: socket.socket, drain: str) -> None:
     """An application that answers with what the backend sends."""
     target = f"127.0.0.1:{backend.getsockname()[1]}"
-    folder.module("wait.wasm", WAITING.format(target=target, length=len(target)))
+    folder.module("wait.wasm", ASKS.format(target=target, length=len(target)))
     folder.config(
         f"""[[applications]]
 file_path = "wait.wasm"

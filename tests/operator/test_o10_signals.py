@@ -15,17 +15,8 @@ from pathlib import Path
 import pytest
 
 from conditions import HELLO_APPLICATION, application, hello_folder, processes, serve
-from program import Folder, Service
+from program import ASKS, Folder, Service
 
-WAITING = """(module
-    (import "env" "tcp_connect" (func $connect (param i32 i64) (result i32)))
-    (import "env" "tcp_read" (func $read (param i32 i32 i64) (result i64)))
-    (import "env" "response_set_body" (func $body (param i32 i64)))
-    (memory (export "memory") 1) (data (i32.const 0) "{target}")
-    (func (export "handle")
-        (drop (call $read (call $connect (i32.const 0) (i64.const {length})) (i32.const 64) (i64.const 4)))
-        (call $body (i32.const 64) (i64.const 4))))"""
-"""Answers what the backend says."""
 LOUD = frozenset({"worker_lost", "worker_replaced", "internal_fault", "reload_refused", "application_broken"})
 HEARTBEAT = 2
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads /proc")
@@ -68,7 +59,7 @@ def scene(folder: Folder) -> Iterator[Scene]:
     """A service in the middle of its work; whatever happens to it, it ends with 0 and says nothing loud."""
     with socket.create_server(("127.0.0.1", 0)) as backend:
         target = f"127.0.0.1:{backend.getsockname()[1]}"
-        folder.module("wait.wasm", WAITING.format(target=target, length=len(target)))
+        folder.module("wait.wasm", ASKS.format(target=target, length=len(target)))
         limits = 'timeout = "1h", socket_timeout = "1h", connect_timeout = "1h"'
         more = f'env = {{ a = "{target}" }}\nlimits = {{ {limits} }}'
         server = f'[server]\nheartbeat = "{HEARTBEAT}s"\nidle_timeout = "1h"\n'

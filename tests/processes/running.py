@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from program import HELLO, PROGRAM, Folder, Service
+from program import ASKS, HELLO, PROGRAM, Folder, Service
 from serverless_wasm.processes.control import Answer, ask
 
 BOUND = 30.0
@@ -29,16 +29,6 @@ SAYS = """(module (import "env" "response_set_body" (func $body (param i32 i64))
     (memory (export "memory") 1) (data (i32.const 0) "{text}")
     (func (export "handle") (call $body (i32.const 0) (i64.const {length}))))"""
 """Answers with a text."""
-
-ASKS = """(module
-    (import "env" "tcp_connect" (func $connect (param i32 i64) (result i32)))
-    (import "env" "tcp_read" (func $read (param i32 i32 i64) (result i64)))
-    (import "env" "response_set_body" (func $body (param i32 i64)))
-    (memory (export "memory") 1) (data (i32.const 0) "{target}")
-    (func (export "handle")
-        (drop (call $read (call $connect (i32.const 0) (i64.const {length})) (i32.const 64) (i64.const 4)))
-        (call $body (i32.const 64) (i64.const 4))))"""
-"""Answers with the four bytes that a backend sends."""
 
 FILLS = """(module (memory (export "memory") 1024)
     (func (export "handle")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import signal
+import ssl
 import subprocess
 import threading
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import pytest
 from processes.conftest import Serve
 from processes.running import Running, application, kill, says, server, until
 from program import PROGRAM, Folder
+from server.certificates import Issuer
 
 ALONE = ("--workers", "0")
 ONE, TWO = application("hello", "/hello"), application("other", "/other")
@@ -132,6 +134,21 @@ def test_watching(folder: Folder, serve: Serve, arguments: tuple[str, ...]) -> N
     assert "other.wasm cannot be read" in service.record("reload_refused")["reasons"][0]
     folder.module("other.wasm", says("other"))
     assert ["other added", "hello changed: url_path"] == service.record("reloaded")["changes"]
+    service.stop()
+
+
+def test_watching_the_certificate(folder: Folder, serve: Serve) -> None:
+    """One that is renewed on disk is shown to the next client, and the log says what has changed."""
+    issuer = Issuer(folder.path)
+    issuer.issue()
+    folder.config(ONE + server() + '[server.tls]\ncertificate = "cert.pem"\nkey = "key.pem"\n')
+    service = serve("--watch")
+    before = ssl.get_server_certificate(("127.0.0.1", service.port))
+
+    issuer.issue()
+
+    assert ["certificate renewed"] == service.record("reloaded")["changes"]
+    assert before != ssl.get_server_certificate(("127.0.0.1", service.port))
     service.stop()
 
 

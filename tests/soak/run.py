@@ -22,11 +22,12 @@ from typing import Any
 
 import uvloop
 
+from held import Held
 from net.backends import backend
 from soak.figures import percentile, show
 from soak.guests import ABOUT, DEADLINE_MS, GOOD, HOSTILE, modules, tables
 from soak.load import Pool, Tally, at_pace, good, hostile, one_by_one
-from soak.served import Held, Served
+from soak.served import Served
 
 GOOD_RATE = 50 / len(GOOD)
 HOSTILE_PAUSE = 0.1

@@ -7,30 +7,21 @@ It must never restart what has died: a soak counts that.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from held import Held
 from program import PROGRAM, Folder
 from sandbox import wat
 
 START = 60.0
 STOP = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What the processes hold, but for the files that the engine copies memories from: one for a module."""
-
-    descriptors: int
-    threads: int
 
 
 class Served:
@@ -89,13 +80,7 @@ class Served:
     @property
     def held(self) -> Held:
         """What they hold now."""
-        descriptors = threads = 0
-        for pid in self.processes:
-            folder = Path(f"/proc/{pid}")
-            links = (_link(path) for path in (folder / "fd").iterdir())
-            descriptors += sum("wasm-memory-image" not in link for link in links)
-            threads += len(list((folder / "task").iterdir()))
-        return Held(descriptors, threads)
+        return Held.by(self.processes)
 
     @property
     def resident(self) -> int:
@@ -120,10 +105,3 @@ def _record(line: bytes) -> dict[str, Any]:
     assert line.decode().isprintable(), line
     record: dict[str, Any] = json.loads(line)
     return record
-
-
-def _link(path: Path) -> str:
-    try:
-        return os.readlink(path)  # noqa: PTH115 - a Path of "pipe:[1]" is no path
-    except FileNotFoundError:  # closed meanwhile
-        return "wasm-memory-image"

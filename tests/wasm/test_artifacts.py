@@ -192,6 +192,21 @@ def test_what_the_folder_does_not_take_is_kept_in_memory(folder: Path) -> None:
         shutil.rmtree(cache.spare)
 
 
+def test_what_is_of_no_use_is_dropped_in_memory_too(folder: Path) -> None:
+    """Or the next compilation would find it there again."""
+    cache = Cache(folder)
+    (folder / "key").unlink()
+    folder.rmdir()
+    try:
+        cache.put(ARTIFACT, CODE, fuel=False)
+
+        cache.drop(ARTIFACT.digest, fuel=False)
+
+        assert cache.get(ARTIFACT.digest, fuel=False) is None
+    finally:
+        shutil.rmtree(cache.spare)
+
+
 def test_spare_folder_of_somebody_else_is_left_alone(folder: Path) -> None:
     """What others may write to is never used: whoever puts is told, and nothing is there for who gets."""
     cache = Cache(folder)

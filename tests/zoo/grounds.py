@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from held import Held
 from net.backends import backend, black_hole
 from sandbox import wat
 from server.doors import Answer, Client, until
@@ -50,23 +51,13 @@ NEIGHBOUR = """(module
 class Footprint:
     """What the process holds; whatever happened, it must be the same afterwards."""
 
-    descriptors: int
-    threads: int
+    held: Held
     tasks: int
 
     @classmethod
     def now(cls) -> Footprint:
         """That of this process and of the running loop."""
-        open_files = [path for path in Path("/proc/self/fd").iterdir() if not _is_image(path)]
-        return cls(len(open_files), len(list(Path("/proc/self/task").iterdir())), len(asyncio.all_tasks()))
-
-
-def _is_image(descriptor: Path) -> bool:
-    """Whether it is what the engine copies a module's memory from: made by its first instance, then kept."""
-    try:
-        return "wasm-memory-image" in str(descriptor.readlink())
-    except FileNotFoundError:  # the one that listed them
-        return False
+        return cls(Held.by(["self"]), len(asyncio.all_tasks()))
 
 
 class Grounds:
@@ -86,7 +77,7 @@ class Grounds:
         self._log_read = 0
         self._events_read = 0
         self._places: dict[str, str] = {}
-        self._baseline = Footprint(0, 0, 0)
+        self._baseline = Footprint(Held(0, 0), 0)
 
     def emit(self, event: Event) -> None:
         """Keeps an event, and has it logged."""

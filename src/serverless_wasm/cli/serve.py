@@ -185,9 +185,11 @@ class _Workshop:
         return configuration
 
     def files(self) -> Iterator[Path]:
-        """What may change: the file, and the modules it named last, though it may have been refused."""
+        """What may change: the file, and all that it named last, though it may have been refused."""
         yield self._configuration.path
         yield from (item.file_path for item in self._configuration.applications)
+        if self._configuration.tls is not None:
+            yield from (self._configuration.tls.certificate, self._configuration.tls.key)
 
     def look_at_certificate(self, configuration: Configuration) -> None:
         """Tells once what there is to tell; raises ConfigError if it cannot be used."""

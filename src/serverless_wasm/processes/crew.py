@@ -174,11 +174,10 @@ class Crew:
         try:
             self._crumbs.clear(slot)
             worker = await WorkerProcess.start(self._outfit, slot)
-        except RuntimeError as error:  # asyncio waits for each process in a thread, on some systems
+        except BaseException as error:
             self._slots.append(slot)
-            raise OSError(errno.EAGAIN, str(error)) from error
-        except BaseException:
-            self._slots.append(slot)
+            if isinstance(error, RuntimeError):  # asyncio waits for each process in a thread, on some systems
+                raise OSError(errno.EAGAIN, str(error)) from error
             raise
         self._processes.add(worker)
         if self._stopping:

@@ -156,9 +156,11 @@ class Cache:
         return place / f"serverless-wasm-{name}"
 
     def drop(self, digest: str, *, fuel: bool) -> None:
-        """Removes an entry that turned out to be of no use."""
-        with suppress(OSError):
-            self._path(digest, fuel=fuel).unlink()
+        """Removes an entry that turned out to be of no use, wherever it is."""
+        name = self._path(digest, fuel=fuel).name
+        for folder in (self.folder, self.spare):
+            with suppress(OSError):
+                (folder / name).unlink()
 
     def sweep(self, process: int) -> None:
         """Removes what a process that was killed has left half written."""
