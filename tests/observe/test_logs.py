@@ -421,6 +421,22 @@ def test_end_in_the_middle_of_a_line() -> None:
     assert [record_of(line)["event"] for line in text.splitlines()][-2:] == ["guest_logged", "records_lost"]
 
 
+def test_end_of_a_process_whose_reader_is_behind() -> None:
+    """At its end a process gives the reader a moment, and says then what was lost."""
+    with pipe() as (reader, stream):
+        logs = Logs(stream, Style.JSON, clock)
+        while not logs.lost:
+            logs(SAID)
+        text: list[str] = []
+        late = threading.Timer(0.05, lambda: text.append(all_from(reader)))
+        late.start()
+        logs.finish()
+        late.join()
+        text.append(all_from(reader))
+
+    assert "records_lost" == record_of("".join(text).splitlines()[-1])["event"]
+
+
 @pytest.mark.parametrize("size", [10, 5_000, TEXT_LIMIT])
 def test_paused_reader(size: int) -> None:
     """A reader that pauses stops nobody; what it then reads is whole lines and how many are missing."""

@@ -165,7 +165,10 @@ async def _run(choices: Choices, configuration: Configuration, bound: Bound) -> 
         await backend.stop(0)
         raise
     announce = partial(_announce, choices, release, report, bound, emit)
-    await supervisor.run(choices.file, announce, watched)
+    try:
+        await supervisor.run(choices.file, announce, watched)
+    finally:
+        emit.finish()
 
 
 class _Workshop:

@@ -52,6 +52,7 @@ async def _run(call: Call) -> None:
     except Exception as fault:
         emit(_last_words(fault))
         os._exit(1)
+    emit.finish()
     os._exit(0)  # what the supervisor's death has cut short must not be waited for
 
 

@@ -23,7 +23,7 @@ from typing import Any, TextIO
 
 from serverless_wasm import events
 from serverless_wasm.events import Event, InternalFault, InvocationFinished
-from serverless_wasm.observe.sink import Sink
+from serverless_wasm.observe.sink import PATIENCE, Sink
 from serverless_wasm.text import printable
 
 TEXT_LIMIT = 8 * 1024
@@ -122,8 +122,12 @@ class Logs:
                 self.lost += 1
 
     def finish(self) -> None:
-        """Tells what was lost since the last record, for a process that ends; never raises."""
+        """Tells what was lost since the last record, for a process that ends; never raises.
+
+        A reader that is behind has a moment to catch up.
+        """
         with self._lock, suppress(Exception):
+            self._sink.wait(PATIENCE)
             self._send(self._clock(), "")
 
     def _write(self, event: Event) -> None:

@@ -76,6 +76,11 @@ class Sink:
             with self._turn:
                 self._put(data)
 
+    def wait(self, seconds: float) -> None:
+        """Returns once the stream takes a write, or is none that can be asked, or after so many seconds."""
+        if self._direct:
+            self._poll.poll(seconds * 1000)
+
     def _put(self, data: bytes) -> None:
         self._finish()
         if len(data) > self._most:
