@@ -1,0 +1,4 @@
+;; Ours, neighbour: traps at once.
+(module
+  (memory (export "memory") 2)
+  (func (export "handle") (unreachable)))
