@@ -10,7 +10,7 @@ import wasmtime
 
 from serverless_wasm.limits import Limits
 from serverless_wasm.wasm.engine import Engine, EngineSettings
-from serverless_wasm.wasm.fiber import Fiber
+from serverless_wasm.wasm.fiber import Call, Fiber
 from serverless_wasm.wasm.linker import HostFunction, LinkedModule, Linker
 from serverless_wasm.wasm.modules import Compiler
 from serverless_wasm.wasm.scheduler import Scheduler
@@ -60,8 +60,7 @@ class Sandbox:
         """Instantiates and calls; returns the closed fiber for what it counted, or raises its end."""
         fiber = self.fiber(linked, owner, limits)
         try:
-            await self.scheduler.run(fiber, fiber.begin_instance())
-            await self.scheduler.run(fiber, fiber.begin_call(function))
+            await self.scheduler.run(fiber, (Call(function),))
             return fiber
         finally:
             fiber.close()

@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "src" / "serverless_wasm"
 FLOORS = [
-    {"errors", "parent", "text"},
+    {"eager", "errors", "parent", "text"},
     {"alarms", "limits", "messages", "events", "rate"},
     {"routing", "wasm", "net", "storage", "sources"},
     {"config", "abi"},

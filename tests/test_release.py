@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from configurations import application, configuration
 from sandbox import wat
 from serverless_wasm.config.configuration import ApplicationConfig, Configuration
 from serverless_wasm.limits import DoorLimits, Limits
-from serverless_wasm.release import Builder, Part, Release, differences
-from serverless_wasm.wasm.artifacts import Artifact, Cache
+from serverless_wasm.release import BATCH, Builder, Part, Release, differences
+from serverless_wasm.wasm.artifacts import Artifact, Cache, digest_of
 from serverless_wasm.wasm.binary import Beginning
 from serverless_wasm.wasm.modules import InlineCompiler
 
@@ -140,6 +141,99 @@ def test_a_build_that_is_cancelled_leaves_nothing(folder: Path, counting: type[C
         return await builder.build(configured(folder, "hello"))
 
     assert not broken(asyncio.run(main()))
+
+
+def test_what_is_in_the_cache_needs_no_compiler(folder: Path, counting: type[Counting]) -> None:
+    """More than a thread takes at once, and every answer stays at its place among mistakes and news."""
+    cache = Cache(folder / "cache")
+    for number in range(3):
+        (folder / f"known{number}.wasm").write_bytes(wat(f"(module (func (drop (i32.const {number}))))"))
+    asyncio.run(Builder(cache).build(configured(folder, "known0", "known1", "known2")))
+    names = [
+        ("known0", "known1", "known2", "gone", "hello", "bad")[number % 6] for number in range(3 * BATCH)
+    ]
+
+    release = asyncio.run(Builder(cache, counting).build(configured(folder, *names)))
+
+    assert 2 == len(counting.asked), "hello and bad"
+    assert [f"{name}{index}" for index, name in enumerate(names)] == [p.config.name for p in release.parts]
+    for part in release.parts:
+        kind = part.config.name[:3]
+        assert part.error == ("" if kind in {"kno", "hel"} else part.error)
+        assert (part.artifact is None) == (kind in {"gon", "bad"})
+        if part.artifact:
+            assert digest_of(part.config.file_path.read_bytes()) == part.artifact.digest
+    assert list(range(1, len(names) + 1)) == [part.number for part in release.parts]
+
+
+def test_code_that_counts_fuel_is_looked_for_where_it_is_wanted(
+    folder: Path, counting: type[Counting]
+) -> None:
+    """What is in the cache without it is other code."""
+    cache = Cache(folder / "cache")
+    asyncio.run(Builder(cache).build(configured(folder, "hello")))
+
+    release = asyncio.run(Builder(cache, counting).build(configured(folder, "hello", fuel=1000)))
+
+    assert 1 == len(counting.asked)
+    assert not broken(release)
+
+
+def test_a_damaged_entry_is_compiled_anew(folder: Path, counting: type[Counting]) -> None:
+    """It counts as none before anybody is asked to load it."""
+    cache = Cache(folder / "cache")
+    asyncio.run(Builder(cache).build(configured(folder, "hello")))
+    (entry,) = cache.folder.glob("*.cwasm")
+    good = entry.read_bytes()
+    entry.write_bytes(good[:-1])
+
+    release = asyncio.run(Builder(cache, counting).build(configured(folder, "hello")))
+
+    assert (1, good) == (len(counting.asked), entry.read_bytes())
+    assert not broken(release)
+
+
+def test_a_fault_while_looking_up_is_not_the_applications(folder: Path, counting: type[Counting]) -> None:
+    """It passes as itself, with the compiler closed."""
+
+    class Broken(Cache):
+        def find(self, digest: str, *, fuel: bool) -> Artifact | None:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(
+            Builder(Broken(folder / "cache"), counting).build(configured(folder, *["hello"] * 2 * BATCH))
+        )
+
+    assert 1 == counting.closed
+
+
+def test_a_look_up_that_is_cancelled_ends(folder: Path, counting: type[Counting]) -> None:
+    """The threads stop at the next application; the compiler is not asked, and is closed."""
+    begun, go_on, looked = threading.Event(), threading.Event(), []
+
+    class Slow(Cache):
+        def find(self, digest: str, *, fuel: bool) -> Artifact | None:
+            looked.append(digest)
+            begun.set()
+            go_on.wait()
+            return None
+
+    async def main() -> None:
+        builder = Builder(Slow(folder / "cache"), counting)
+        for number in range(BATCH):
+            (folder / f"m{number}.wasm").write_bytes(b"%d" % number)
+        names = [f"m{number}" for number in range(BATCH)]
+        task = asyncio.create_task(builder.build(configured(folder, *names)))
+        await asyncio.to_thread(begun.wait)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        go_on.set()
+
+    asyncio.run(main())  # waits for its threads
+
+    assert (1, 0, 1) == (len(looked), len(counting.asked), counting.closed)
 
 
 def release(whole: Configuration, artifact: Artifact = ONE) -> Release:

@@ -276,6 +276,62 @@ async def until(happened: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.parametrize("fields", [{}, {"slots": 9}], ids=["same room", "other room"])
+def test_deployments_do_not_pile_up_in_a_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
+) -> None:
+    """The collector leaves alone what is served; what was replaced is gone with the next reload.
+
+    Also when it is in a circle that was frozen while it was needed.
+    """
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    async def main() -> None:
+        cache = open_cache(lambda _: None)
+        service = Service(lambda _: None, cache, [0, 0])
+        bench = Bench(tmp_path, cache, service)
+        kept: list[weakref.ref[Any]] = []
+        circle: list[Any] = []
+        try:
+            for number in range(6):
+                other = fields if number % 2 else {}
+                deployment = await bench.serve(bench.says("a", str(number)), **other)
+                assert gc.isenabled()
+                assert gc.get_freeze_count() > 0
+                assert b"%d" % number == await bench.get("/a")
+                await until(lambda: not service._retiring)
+                kept.append(weakref.ref(deployment))
+                circle = [deployment]  # nobody has the one before any more but itself
+                circle.append(circle)
+                del deployment
+                alive = {index for index, item in enumerate(kept) if item() is not None}
+                assert alive <= {number - 1, number}
+        finally:
+            await service.stop()
+
+    try:
+        asyncio.run(main())
+    finally:
+        gc.unfreeze()
+
+
+def test_the_collector_of_a_host_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inside another program nothing is frozen, and what is switched off stays so."""
+
+    async def test(bench: Bench) -> None:
+        await bench.serve(bench.says("a", "one"))
+        await bench.serve(bench.says("a", "two"))
+        assert not gc.isenabled()
+        assert frozen == gc.get_freeze_count()
+
+    frozen = gc.get_freeze_count()
+    gc.disable()
+    try:
+        served(tmp_path, monkeypatch, test)
+    finally:
+        gc.enable()
+
+
 def test_what_is_discarded_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not served, freed, its engine closed unless it is shared; also when another one is prepared instead."""
 

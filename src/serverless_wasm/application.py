@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from time import monotonic, perf_counter
+from typing import NamedTuple
 
 from serverless_wasm.abi.base import Abi, Grants, Invocation
 from serverless_wasm.errors import BodyTooLarge, Error, OutOfService, Unavailable
@@ -71,11 +72,14 @@ class Application:
             raise OutOfService("it has taken workers down again and again")
         if self._rate:
             self._rate.take(monotonic())
-        declared = invocation.request.body.size or 0
+        body = invocation.request.body
+        declared = body.size or 0
         if declared > limits.request_body:
             raise BodyTooLarge(f"body of {declared} bytes, limit {limits.request_body}")
-        await invocation.request.body.ready()  # a slow client must not hold a slot, nor a place in the queue
-        await self._admission.enter(gate)
+        if body.arrived is None:
+            await body.ready()  # a slow client must not hold a slot, nor a place in the queue
+        if not self._admission.enters(gate):
+            await self._admission.enter(gate)
         invocation.held = gate.memory
         try:
             invocation.deadline = asyncio.get_running_loop().time() + limits.timeout
@@ -115,8 +119,7 @@ class BrokenApplication:
         return Response.of_error(error, request.id)
 
 
-@dataclass(frozen=True, slots=True)
-class _Ending:
+class _Ending(NamedTuple):
     outcome: str
     status: int
     detail: str = ""
@@ -130,9 +133,9 @@ def _record(invocation: Invocation, ending: _Ending, seconds: float) -> Invocati
         path=invocation.request.path,
         status=ending.status,
         outcome=ending.outcome,
-        detail=printable(ending.detail),
-        wall_ms=round(seconds * 1e3, 3),
-        cpu_ms=round(invocation.busy * 1e3, 3),
+        detail=printable(ending.detail) if ending.detail else "",
+        wall_ms=seconds * 1e3,
+        cpu_ms=invocation.busy * 1e3,
         memory_peak=invocation.memory_peak,
         host_calls=invocation.host_calls,
         log_dropped=invocation.log_dropped,

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from serverless_wasm.abi.base import Grants
 from serverless_wasm.application import Application, BrokenApplication
@@ -62,8 +64,7 @@ class Deployment:
             routes.append(_route(part.config, application))
         self._router = Router(routes)
         self._in_flight = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._idle: asyncio.Event | None = None  # once somebody waits for it
 
     def applications_by_part(self) -> Mapping[str, tuple[Part, Application]]:
         """Every application that was loaded, with the part it was made of."""
@@ -92,12 +93,11 @@ class Deployment:
             if match.params:
                 request = replace(request, params=match.params)
             self._in_flight += 1
-            self._idle.clear()
             try:
                 return await match.target(request)
             finally:
                 self._in_flight -= 1
-                if not self._in_flight:
+                if self._idle is not None and not self._in_flight:
                     self._idle.set()
         if request.method == "OPTIONS" and (match.allow or request.path == "*"):
             allow = ", ".join(match.allow).encode()
@@ -108,7 +108,10 @@ class Deployment:
 
     async def drained(self) -> None:
         """Waits until nothing is in flight."""
-        await self._idle.wait()
+        while self._in_flight:
+            self._idle = self._idle or asyncio.Event()
+            self._idle.clear()
+            await self._idle.wait()
 
 
 def _route(config: ApplicationConfig, handler: Handler) -> Route[Handler]:

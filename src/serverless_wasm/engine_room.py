@@ -15,9 +15,22 @@ from serverless_wasm.config.configuration import ApplicationConfig, Configuratio
 from serverless_wasm.errors import ModuleError
 from serverless_wasm.release import Part
 from serverless_wasm.wasm.artifacts import Artifact, Cache
-from serverless_wasm.wasm.engine import Engine, EngineSettings
-from serverless_wasm.wasm.modules import Module, load_module
-from serverless_wasm.wasm.scheduler import Cell, Scheduler
+from serverless_wasm.wasm.engine import (
+    DEFAULT_SLOTS,
+    MAPPINGS_PER_MODULE,
+    MAPPINGS_PER_SLOT,
+    MAPPINGS_RESERVED,
+    Engine,
+    EngineSettings,
+    available_slots,
+)
+from serverless_wasm.wasm.modules import Module, Shapes, load_module
+from serverless_wasm.wasm.scheduler import Cells, Scheduler
+
+FEW_MODULES = 1024
+"""A number that the engine has room for anyway, also while a reload has them loaded twice."""
+USUAL_MAPPINGS = 262_144
+"""What operators set vm.max_map_count to; enough for 10,000 slots and 90,000 modules."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +49,26 @@ class RoomSettings:
             table_elements=max(item.table_elements for item in limits),
             fuel=configuration.counts_fuel,
             stack=configuration.stack,
+            modules=_room_for(len({item.file_path for item in configuration.applications})),
         )
         return cls(engine=engine, memory=configuration.memory)
+
+
+def _room_for(modules: int) -> int:
+    """Rounded up by a third at most: a reload of a few more shares the room, and old ones stay for a while.
+
+    None for a thousand, which MAPPINGS_RESERVED has room for.
+    """
+    if modules <= FEW_MODULES:
+        return 0
+    step = 1 << (modules.bit_length() - 2)
+    return -(-modules // step) * step
+
+
+def _mappings(slots: int, modules: int) -> int:
+    """What to write for vm.max_map_count, so that all fit."""
+    needed = MAPPINGS_RESERVED + MAPPINGS_PER_MODULE * modules + MAPPINGS_PER_SLOT * slots
+    return max(USUAL_MAPPINGS, needed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,23 +88,27 @@ class EngineRoom:
     `running` is told, in its first item, the number of the application whose guest runs at this moment.
     """
 
-    def __init__(self, settings: RoomSettings, cache: Cache, running: Cell | None = None) -> None:
+    def __init__(self, settings: RoomSettings, cache: Cache, running: Cells | None = None) -> None:
         self.settings = settings
         self.engine = Engine(settings.engine)
         self.scheduler = Scheduler(self.engine, settings.memory, running)
         self._abis = Abis(self.scheduler)
         self._cache = cache
+        self._shapes = Shapes()
         self._modules: WeakValueDictionary[Artifact, Module] = WeakValueDictionary()
 
     @property
     def notices(self) -> tuple[str, ...]:
         """What the operator should know of this engine, in sentences."""
-        wanted = self.settings.engine.slots
-        if not wanted or wanted <= self.engine.slots:
+        wanted, modules = self.settings.engine.slots, self.settings.engine.modules
+        usual = wanted or available_slots(None)
+        if usual <= self.engine.slots:
             return ()
+        beside = f" beside up to {modules} modules" if modules else ""
         sentence = (
-            f"slots: {self.engine.slots} instead of {wanted}, because vm.max_map_count is too low for more; "
-            "write: sysctl -w vm.max_map_count=262144"
+            f"slots: {self.engine.slots} instead of {usual}, "
+            f"because vm.max_map_count is too low for more{beside}; "
+            f"write: sysctl -w vm.max_map_count={_mappings(wanted or DEFAULT_SLOTS, modules)}"
         )
         return (sentence,)
 
@@ -94,7 +129,7 @@ class EngineRoom:
         """The module, one for all programs that run it, for as long as one of them lives."""
         module = self._modules.get(artifact)
         if module is None:
-            module = self._modules[artifact] = load_module(self.engine, self._cache, artifact)
+            module = self._modules[artifact] = load_module(self.engine, self._cache, artifact, self._shapes)
         return module
 
     def close(self) -> None:

@@ -7,16 +7,15 @@ log lines. Nothing here writes anywhere. Strings from strangers pass `text.print
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Struct, frozen=True, kw_only=True):
     """The root of all records."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InvocationFinished(Event):
+class InvocationFinished(Event, frozen=True, kw_only=True):
     """One invocation is over; exactly one of these for each."""
 
     request_id: str
@@ -33,8 +32,7 @@ class InvocationFinished(Event):
     log_dropped: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestRefused(Event):
+class RequestRefused(Event, frozen=True, kw_only=True):
     """A request was answered without an invocation: no route, or not a valid request."""
 
     request_id: str
@@ -46,8 +44,7 @@ class RequestRefused(Event):
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestLogged(Event):
+class GuestLogged(Event, frozen=True, kw_only=True):
     """A guest wrote a line of its own."""
 
     request_id: str
@@ -55,8 +52,7 @@ class GuestLogged(Event):
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionRefused(Event):
+class ConnectionRefused(Event, frozen=True, kw_only=True):
     """The network policy refused a guest's connection; `remedy` is the line that would allow it."""
 
     request_id: str
@@ -66,16 +62,14 @@ class ConnectionRefused(Event):
     remedy: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApplicationBroken(Event):
+class ApplicationBroken(Event, frozen=True, kw_only=True):
     """An application could not be loaded and answers 503."""
 
     application: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceStarted(Event):
+class ServiceStarted(Event, frozen=True, kw_only=True):
     """The service listens."""
 
     address: str
@@ -83,28 +77,24 @@ class ServiceStarted(Event):
     slots: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceStopped(Event):
+class ServiceStopped(Event, frozen=True, kw_only=True):
     """The service has ended every invocation and closed its doors."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reloaded(Event):
+class Reloaded(Event, frozen=True, kw_only=True):
     """A new configuration is being served; `changes` says what differs from the one before."""
 
     changes: tuple[str, ...]
     wall_ms: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReloadRefused(Event):
+class ReloadRefused(Event, frozen=True, kw_only=True):
     """A new configuration was not taken, and the one before is still being served."""
 
     reasons: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerLost(Event):
+class WorkerLost(Event, frozen=True, kw_only=True):
     """A worker process ended by itself, or had to be killed; what it was answering is lost.
 
     `application` is the one whose guest was running, or empty.
@@ -116,24 +106,21 @@ class WorkerLost(Event):
     in_flight: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerReplaced(Event):
+class WorkerReplaced(Event, frozen=True, kw_only=True):
     """Another process has taken a lost worker's place."""
 
     pid: int
     wall_ms: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApplicationWithdrawn(Event):
+class ApplicationWithdrawn(Event, frozen=True, kw_only=True):
     """An application has taken workers down again and again, and answers 503 until a reload."""
 
     application: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientsTurnedAway(Event):
+class ClientsTurnedAway(Event, frozen=True, kw_only=True):
     """Since the last such record clients had to go, because there are more than `limit` or take too much.
 
     `refused` of them were new, `closed` were asked for nothing by then, `cut` did not read their responses.
@@ -145,15 +132,13 @@ class ClientsTurnedAway(Event):
     cut: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice(Event):
+class Notice(Event, frozen=True, kw_only=True):
     """Something that the operator should know, in a sentence."""
 
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InternalFault(Event):
+class InternalFault(Event, frozen=True, kw_only=True):
     """An exception outside the error tree: a fault of ours."""
 
     where: str

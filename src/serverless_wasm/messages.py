@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
+
+from msgspec import Struct, field
 
 from serverless_wasm.errors import BodyTooLarge, Error, MethodNotAllowed, Overloaded, RateLimited
 
 
-@dataclass(frozen=True, slots=True)
-class Headers:
+class Headers(Struct, frozen=True):
     """Header fields in their order, duplicates kept; names are lower-case bytes."""
 
     fields: tuple[tuple[bytes, bytes], ...] = ()
@@ -114,8 +114,7 @@ async def _once(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Struct, frozen=True, kw_only=True):
     """One HTTP request, decoded and normalised once by the door that took it.
 
     `path` is percent-decoded and normalised (routing.normalise); `query` is raw, without the `?`.
@@ -135,8 +134,7 @@ class Request:
     params: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+class Response(Struct, frozen=True, kw_only=True):
     """One HTTP response; an empty `reason` means the standard phrase of the status.
 
     Doors compute the framing (Content-Length, Transfer-Encoding, Connection, Date) themselves.

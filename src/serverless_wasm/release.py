@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
+from time import perf_counter
 
 from serverless_wasm.config.configuration import ApplicationConfig, Configuration
 from serverless_wasm.errors import CompileError, EngineError, SourceError
@@ -18,7 +19,12 @@ from serverless_wasm.wasm.artifacts import Artifact, Cache, digest_of
 from serverless_wasm.wasm.compiler import CompilerProcess, Compiling
 
 READERS = 4
-"""Modules that are read at once; each is in memory until it is compiled."""
+"""Modules that are read at once; each is in memory until it is found in the cache, or compiled."""
+BATCH = 100
+"""Applications that a thread looks up in one go: handing them over one by one takes longer than the work."""
+SOON = 0.05
+"""Seconds in which a thread should have looked up a batch; small modules take 10 ms. Threads that look up
+small ones hinder each other more than they help; those that wait for a disk, or read large ones, do not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,22 +75,22 @@ class Builder:
 
     async def build(self, configuration: Configuration) -> Release:
         """Reads and compiles every module, each distinct one once; raises EngineError without a thread."""
-        compiler = self._compiler(self._cache, fuel=configuration.counts_fuel)
-        work = _Work(compiler)
+        fuel = configuration.counts_fuel
+        parts = [Part(config=item, number=self._number(item.name)) for item in configuration.applications]
+        compiler = self._compiler(self._cache, fuel=fuel)
+        lookup = _Lookup(self._cache, fuel=fuel)
+        work = _Work(compiler, lookup)
         try:
-            async with asyncio.TaskGroup() as tasks:
-                made = [
-                    tasks.create_task(work.part(item, self._number(item.name)))
-                    for item in configuration.applications
-                ]
+            parts = await work.found(parts)
+            parts = await work.compiled(parts)
         except ExceptionGroup as group:
             first = group.exceptions[0]
             raise EngineError.of_threads(first) if isinstance(first, RuntimeError) else first from None
         finally:
+            lookup.stop()
             await compiler.close()
-        parts = tuple(task.result() for task in made)
         certificate = await asyncio.to_thread(_certificate, configuration)
-        return Release(configuration=configuration, parts=parts, certificate=certificate)
+        return Release(configuration=configuration, parts=tuple(parts), certificate=certificate)
 
     def _number(self, name: str) -> int:
         return self._numbers.setdefault(name, len(self._numbers) + 1)
@@ -94,34 +100,100 @@ class Builder:
         return next((name for name, known in self._numbers.items() if known == number), "")
 
 
-class _Work:
-    """What the applications of one release share while they are made."""
+class _Lookup:
+    """What of one release needs no compiler: modules that cannot be read, or are in the cache.
 
-    def __init__(self, compiler: Compiling) -> None:
+    Its methods block, and may be called by several threads. No module's bytes outlive a call.
+    """
+
+    def __init__(self, cache: Cache, *, fuel: bool) -> None:
+        self._cache = cache
+        self._fuel = fuel
+        self._known: dict[str, Artifact | None] = {}
+        """What was in the cache, by digest: an application of many has the same module as others."""
+        self._stopped = False
+
+    def parts(self, parts: list[Part]) -> list[Part]:
+        """The same parts, each with its error or its artifact; with neither, it is to be compiled."""
+        return [part if self._stopped else self._part(part) for part in parts]
+
+    def stop(self) -> None:
+        """Ends what threads are doing: nobody waits for it any more."""
+        self._stopped = True
+
+    def _part(self, part: Part) -> Part:
+        try:
+            digest = digest_of(_read(part.config))
+        except SourceError as error:
+            return replace(part, error=str(error))
+        if digest not in self._known:
+            self._known[digest] = self._cache.find(digest, fuel=self._fuel)
+        return replace(part, artifact=self._known[digest])
+
+
+class _Work:
+    """What the applications of one release share while they are made; errors become those of their parts."""
+
+    def __init__(self, compiler: Compiling, lookup: _Lookup) -> None:
         self._compiler = compiler
+        self._lookup = lookup
         self._readers = asyncio.Semaphore(READERS)
+        self._lookers = asyncio.Semaphore(1)
+        self._looking = 1
+        """Threads that may look up at once: one, and one more for each batch that took long."""
         self._compiled: dict[str, asyncio.Task[Artifact]] = {}
 
-    async def part(self, config: ApplicationConfig, number: int) -> Part:
-        """The part of one application; whatever goes wrong is told in its `error`."""
+    async def found(self, parts: list[Part]) -> list[Part]:
+        """The parts, in their order, after what can be done without the compiler."""
+        batches = [parts[start : start + BATCH] for start in range(0, len(parts), BATCH)]
+        async with asyncio.TaskGroup() as tasks:
+            looking = [tasks.create_task(self._look_up(batch)) for batch in batches]
+        return [part for task in looking for part in task.result()]
+
+    async def _look_up(self, batch: list[Part]) -> list[Part]:
+        async with self._lookers:
+            began = perf_counter()
+            found = await asyncio.to_thread(self._lookup.parts, batch)
+            if perf_counter() - began > SOON and self._looking < READERS:
+                self._looking += 1
+                self._lookers.release()
+            return found
+
+    async def compiled(self, parts: list[Part]) -> list[Part]:
+        """The parts, in their order, after those with neither error nor artifact were compiled."""
+        async with asyncio.TaskGroup() as tasks:
+            compiling = {
+                part.number: tasks.create_task(self._compile(part))
+                for part in parts
+                if part.artifact is None and not part.error
+            }
+        return [compiling[part.number].result() if part.number in compiling else part for part in parts]
+
+    async def _compile(self, part: Part) -> Part:
         try:
             async with self._readers:
-                artifact = await self._artifact(config)
+                return replace(part, artifact=await self._artifact(part.config))
         except SourceError as error:
-            return Part(config=config, number=number, error=str(error))
+            return replace(part, error=str(error))
         except CompileError as error:
-            return Part(config=config, number=number, error=f"{printable(str(config.file_path))} {error}")
-        return Part(config=config, number=number, artifact=artifact)
+            return replace(part, error=f"{printable(str(part.config.file_path))} {error}")
 
     async def _artifact(self, config: ApplicationConfig) -> Artifact:
-        data = await asyncio.to_thread(local.read, config.file_path)
-        if len(data) > config.limits.module_size:
-            name, limit = printable(str(config.file_path)), config.limits.module_size
-            raise SourceError(f"{name} has {len(data)} bytes, more than module_size, {limit}")
+        """Reads the module a second time, for a thousand of them would not fit into the memory at once."""
+        data = await asyncio.to_thread(_read, config)
         digest = await asyncio.to_thread(digest_of, data)
         if digest not in self._compiled:  # a refusal holds for all, too: it may have taken long
             self._compiled[digest] = asyncio.create_task(self._compiler.compile(data))
         return await self._compiled[digest]
+
+
+def _read(config: ApplicationConfig) -> bytes:
+    """An application's module; raises SourceError when it cannot be read, or has more than it may."""
+    data = local.read(config.file_path)
+    if len(data) > config.limits.module_size:
+        name, limit = printable(str(config.file_path)), config.limits.module_size
+        raise SourceError(f"{name} has {len(data)} bytes, more than module_size, {limit}")
+    return data
 
 
 def _certificate(configuration: Configuration) -> str:

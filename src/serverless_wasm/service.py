@@ -7,8 +7,11 @@ It must never answer with an exception: whatever happens below becomes a respons
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager, nullcontext
 
 from serverless_wasm.deployment import Deployment, Surroundings
 from serverless_wasm.engine_room import EngineRoom, RoomSettings
@@ -20,7 +23,7 @@ from serverless_wasm.net.tcp import Network
 from serverless_wasm.release import Release
 from serverless_wasm.text import printable
 from serverless_wasm.wasm.artifacts import Cache
-from serverless_wasm.wasm.scheduler import Cell
+from serverless_wasm.wasm.scheduler import Cells
 
 OWN_PATHS = "/.well-known/serverless-wasm/"
 """What the service answers itself, before any application (RFC 8615)."""
@@ -30,10 +33,11 @@ class Service:
     """Answers requests with the applications of a release, from `start` to `stop`.
 
     `cache` holds the compiled modules that releases name; `running` is told which application's guest
-    runs at any moment (EngineRoom).
+    runs at any moment (EngineRoom). Who gives it, a worker, has the process to itself: there the garbage
+    collector leaves deployments alone.
     """
 
-    def __init__(self, emit: Emit, cache: Cache, running: Cell | None = None) -> None:
+    def __init__(self, emit: Emit, cache: Cache, running: Cells | None = None) -> None:
         self.draining = False
         """Whether the service is about to stop: it is not ready for more, says its health."""
         self._emit = emit
@@ -76,9 +80,14 @@ class Service:
         return await asyncio.shield(self._candidate)  # a thread cannot be cancelled: see `discard`
 
     async def _make(self, release: Release, surroundings: Surroundings) -> Deployment:
-        settings, previous = RoomSettings.of(release.configuration), self._deployment
+        deployment = await asyncio.to_thread(self._load, release, surroundings, self._deployment)
+        self._alive.append(deployment)
+        return deployment
 
-        def make() -> Deployment:
+    def _load(self, release: Release, surroundings: Surroundings, previous: Deployment | None) -> Deployment:
+        """Blocks while modules are loaded; shares the room of the previous one if both want the same."""
+        settings = RoomSettings.of(release.configuration)
+        with nullcontext() if self._running is None else _uncollected(first=previous is None):
             if previous is not None and previous.room.settings == settings:
                 return Deployment(release, previous.room, surroundings, previous)
             room = EngineRoom(settings, self._cache, self._running)
@@ -87,10 +96,6 @@ class Service:
             except BaseException:
                 room.close()
                 raise
-
-        deployment = await asyncio.to_thread(make)
-        self._alive.append(deployment)
-        return deployment
 
     async def commit(self, withdrawn: AbstractSet[str] = frozenset()) -> None:
         """Serves what was prepared, but for the applications withdrawn.
@@ -173,6 +178,23 @@ class Service:
         if self._surroundings is not None:
             self._surroundings.network.close()
             self._surroundings = None
+
+
+@contextmanager
+def _uncollected(*, first: bool) -> Iterator[None]:
+    """Spares the garbage collector what is made inside: of ten thousand applications a million objects.
+
+    They are freed all the same when nobody has them any more, those in a circle the next time this is used.
+    """
+    if not first:
+        gc.unfreeze()
+        gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _refusal(request: Request, error: RequestError) -> RequestRefused:

@@ -18,7 +18,7 @@ from serverless_wasm.errors import GuestTrap, InvocationError
 from serverless_wasm.limits import Limits
 from serverless_wasm.messages import Body, Headers
 from serverless_wasm.wasm.capi import ffi, lib
-from serverless_wasm.wasm.fiber import Fiber
+from serverless_wasm.wasm.fiber import Call, Fiber
 from serverless_wasm.wasm.linker import HostFunction, Kind, Linker
 
 SIZE = 65_536
@@ -106,9 +106,8 @@ class Probe:
         ended = None
         self.answers.clear()
         try:
-            await run(fiber, fiber.begin_instance())
-            call = fiber.begin_call(function.name.encode(), tuple(zip(kinds, values, strict=True)))
-            await run(fiber, call)
+            call = Call(function.name.encode(), tuple(zip(kinds, values, strict=True)))
+            await run(fiber, (call,))
         except InvocationError as error:
             ended = error
         try:
@@ -119,9 +118,9 @@ class Probe:
 
 def memory_of(fiber: Fiber) -> bytes:
     """All of the memory, past every check of ours; as it began if no window was ever made."""
-    if fiber._memory is None:
+    if fiber.memory is None:
         return PATTERN
-    return bytes(ffi.buffer(lib.wasmtime_memory_data(fiber.context, fiber._memory), SIZE))
+    return bytes(ffi.buffer(lib.wasmtime_memory_data(fiber.context, fiber._cells.memory), SIZE))
 
 
 def windows_of(function: HostFunction, values: tuple[int, ...]) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serverless_wasm.config.document import MAX_FILE, read_document
+from serverless_wasm.config.document import MAX_APPLICATIONS, MAX_FILE, MAX_VALUES, read_document
 from serverless_wasm.errors import ConfigError, Problem
 
 
@@ -86,6 +86,36 @@ def test_the_largest_file(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_bytes(b"a=1\n" + b"#" * (MAX_FILE - 4))
     assert read_document("a.toml", path)[1] == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("x = [{items}]", "keys and items"),
+        ("[[applications]]\nallowed_outbound_hosts = [{items}]", "keys and items"),
+        ("x = {{ y = [[{items}]] }}", "keys and items"),
+        ("applications = [{applications}]", f"{MAX_APPLICATIONS + 1} applications"),
+    ],
+)
+def test_more_than_can_be_checked_soon(tmp_path: Path, text: str, found: str) -> None:
+    """Refused before every item becomes a mistake with its line: that takes a hundred times its memory."""
+    path = tmp_path / "a.toml"
+    path.write_text(text.format(items="1," * MAX_VALUES, applications="1," * (MAX_APPLICATIONS + 1)))
+
+    problem = problem_of(path)
+
+    assert found in problem.found
+
+
+def test_as_much_as_is_allowed(tmp_path: Path) -> None:
+    """As many applications as there may be, and as many keys and items."""
+    path = tmp_path / "a.toml"
+    rest = MAX_VALUES - 2 - MAX_APPLICATIONS
+    path.write_text(f"applications = [{'1,' * MAX_APPLICATIONS}]\nx = [{'1,' * rest}]")
+
+    _, document = read_document("a.toml", path)
+
+    assert (MAX_APPLICATIONS, rest) == (len(document["applications"]), len(document["x"]))
 
 
 def test_no_file(tmp_path: Path) -> None:

@@ -285,6 +285,7 @@ def test_ten_thousand_applications(tmp_path: Path) -> None:
     configuration = load(file(tmp_path, "".join(entry.format(i) for i in range(10_000))))
     assert len({application.name for application in configuration.applications}) == 10_000
     assert configuration.applications[-1].line == 29_998
+    assert len({id(application.limits) for application in configuration.applications}) == 1
 
 
 BAD_VALUES = (

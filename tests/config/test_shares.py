@@ -69,3 +69,16 @@ def test_what_is_not_shared() -> None:
     assert whole == replace(part, memory=whole.memory, applications=whole.applications, door=door)
     assert part.memory, "without a number the machine's memory is shared"
     assert share(whole, 1) is whole
+
+
+def test_shares_that_are_alike_are_one() -> None:
+    """Thousands of applications with the same limits have one object, here and in every worker."""
+    limits = [Limits(), Limits(queue=7), Limits(), Limits(queue=7)]
+    applications = [application(f"a{number}", limits=item) for number, item in enumerate(limits)]
+
+    part = share(configuration(Path("/c"), *applications), 2)
+
+    first, second, third, fourth = (item.limits for item in part.applications)
+    assert first is third
+    assert second is fourth
+    assert first != second

@@ -6,10 +6,10 @@ import errno
 import io
 import json
 import os
+import select
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, get_type_hints
@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TextIO, get_type_hints
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from serverless_wasm import events
 from serverless_wasm.events import (
@@ -29,7 +30,7 @@ from serverless_wasm.events import (
     ReloadRefused,
     ServiceStopped,
 )
-from serverless_wasm.observe.logs import ITEMS_LIMIT, KINDS, TEXT_LIMIT, Logs, Style
+from serverless_wasm.observe.logs import ITEMS_LIMIT, KINDS, TEXT_LIMIT, Logs, Style, _fields, _Json, _level
 
 NOW = 1_700_000_000.123
 LOCAL = datetime.fromtimestamp(NOW, UTC).astimezone().strftime("%H:%M:%S.123")
@@ -58,12 +59,14 @@ FIELDS: dict[Any, st.SearchStrategy[Any]] = {
     BaseException: st.builds(ValueError, st.text()),
     tuple[str, ...]: st.lists(st.text()).map(tuple),
 }
-ANY_EVENT = st.one_of(
-    [
-        st.builds(kind, **{name: FIELDS[hint] for name, hint in get_type_hints(kind).items()})
-        for kind in EVENTS
-    ]
-)
+
+
+def fields_of(kind: type[Event]) -> dict[str, st.SearchStrategy[Any]]:
+    """Any value for each field."""
+    return {name: FIELDS[hint] for name, hint in get_type_hints(kind).items() if not name.startswith("__")}
+
+
+ANY_EVENT = st.one_of([st.builds(kind, **fields_of(kind)) for kind in EVENTS])
 
 
 def clock() -> float:
@@ -362,9 +365,14 @@ class Flaky(io.StringIO):
 
     full = False
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
     def write(self, text: str) -> int:
         if self.full:
             raise OSError(errno.ENOSPC, "no space")
+        self.sizes.append(len(text))
         return super().write(text)
 
 
@@ -406,6 +414,61 @@ def test_end_of_a_process() -> None:
     assert [("guest_logged", None), ("records_lost", 1)] == [
         (record["event"], record.get("lost")) for record in records
     ]
+
+
+def test_records_that_are_gathered() -> None:
+    """Frequent ones go out together when called back, others at once behind them; none is lost or twice."""
+    stream = Flaky()
+    later: list[Callable[[], None]] = []
+    logs = Logs(stream, Style.JSON, clock)
+    logs.gather(later.append)
+
+    logs(FINISHED)
+    logs(SAID)
+    assert "" == stream.getvalue()
+    assert 1 == len(later)
+    later.pop()()
+    assert 2 == len(stream.getvalue().splitlines())
+    logs(FINISHED)
+    logs(Notice(message="now"))
+    later.pop()()
+    logs(SAID)
+    logs.finish()
+    logs(FINISHED)
+    stream.full = True
+    later.pop()()
+    later.pop()()
+    assert 1 == logs.lost
+    stream.full = False
+    logs.finish()
+
+    told = [record_of(line)["event"] for line in stream.getvalue().splitlines()]
+    frequent = ["invocation_finished", "guest_logged"]
+    assert [*frequent, frequent[0], "notice", frequent[1], "records_lost"] == told
+
+
+def test_no_more_is_gathered_than_a_pipe_takes_at_once() -> None:
+    """Long records do not wait for each other."""
+    stream = Flaky()
+    later: list[Callable[[], None]] = []
+    logs = Logs(stream, Style.JSON, clock)
+    logs.gather(later.append)
+    for _ in range(10):
+        logs(replace(SAID, message="x" * 1500))
+
+    assert 8 == len(stream.getvalue().splitlines())
+    assert max(stream.sizes) <= select.PIPE_BUF
+    later.pop(0)()
+    assert 10 == len(stream.getvalue().splitlines())
+
+
+@given(st.builds(InvocationFinished, **fields_of(InvocationFinished)))
+def test_the_frequent_record_is_written_as_any_other(event: InvocationFinished) -> None:
+    """Its short way and the general one say the same, byte by byte."""
+    kind = KINDS[InvocationFinished]
+    general = _Json()(NOW, kind.name, _level(event, kind), _fields(event, kind))
+
+    assert general == _Json().finished(NOW, event)
 
 
 def test_end_in_the_middle_of_a_line() -> None:

@@ -177,10 +177,18 @@ CORPUS: dict[str, tuple[bytes, str]] = {
     "half a line": (b"listen_address", ":1: syntax: found the end of the file, expected = and a value"),
     "many keys": (b"".join(b"k%d=1\n" % i for i in range(90_000)), ":1: .+"),
     "many tables": (
-        b"[[applications]]\n" * 60_000,
+        b"[[applications]]\n" * 20_000,
         ":1: applications.0..(file|url)_path: found nothing, exp",
     ),
-    "many items": (b"applications = [" + b"1," * 500_000 + b"]", ":1: applications.0.: found 1, expected"),
+    "too many tables": (
+        b"[[applications]]\n" * 60_000,
+        ":1: applications: found 60000 applications, expected at most 20000",
+    ),
+    "many items": (b"applications = [" + b"1," * 20_000 + b"]", ":1: applications.0.: found 1, expected"),
+    "too many items": (
+        b"[[applications]]\nallowed_outbound_hosts = [" + b"1," * 1_500_000 + b"]",
+        ":1: file: found more than 300000 keys and items, expected a smaller file",
+    ),
 }
 
 
@@ -206,6 +214,7 @@ SAMPLE = (
     "a duplicate route",
     "many tables",
     "many items",
+    "too many items",
 )
 
 

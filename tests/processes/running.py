@@ -36,6 +36,14 @@ FILLS = """(module (memory (export "memory") 1024)
 """Fills its memory for ever, and hardly ever gives the event loop back meanwhile."""
 
 
+SPINS = """(module (import "env" "response_set_body" (func $body (param i32 i64)))
+    (memory (export "memory") 1) (data (i32.const 0) "spun")
+    (func (export "handle") (local $turns i32) (local.set $turns (i32.const 1000000))
+        (loop (br_if 0 (local.tee $turns (i32.sub (local.get $turns) (i32.const 1)))))
+        (call $body (i32.const 0) (i64.const 4))))"""
+"""Answers after the better part of a millisecond."""
+
+
 def says(text: str) -> str:
     """A module that answers with the text."""
     return SAYS.format(text=text, length=len(text))

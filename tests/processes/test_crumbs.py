@@ -20,10 +20,11 @@ from serverless_wasm.processes.crumbs import Crumbs
 crumb = Crumbs.open(int(sys.argv[1]), int(sys.argv[2]))
 crumb.in_flight[0] = 3
 for _ in range(1000):
-    crumb.application[0] = 7
+    crumb.running[0] = 7
     crumb.beats[0] += 1
-    crumb.application[0] = 0
-crumb.application[0] = 42
+    crumb.running[1] += 1
+    crumb.running[0] = 0
+crumb.running[0] = 42
 print("runs", flush=True)
 while True:
     time.sleep(1000)
@@ -57,11 +58,11 @@ def test_outlives_a_worker_that_is_killed(crumbs: Crumbs) -> None:
         worker.wait()
 
     assert worker.returncode == -signal.SIGKILL
-    assert alive == crumbs.read(1) == Trace(beats=1000, application=42, in_flight=3)
-    assert crumbs.read(0) == crumbs.read(2) == Trace(beats=0, application=NOBODY, in_flight=0)
+    assert alive == crumbs.read(1) == Trace(beats=1000, application=42, slices=1000, in_flight=3)
+    assert crumbs.read(0) == crumbs.read(2) == Trace(beats=0, application=NOBODY, slices=0, in_flight=0)
 
     crumbs.clear(1)
-    assert crumbs.read(1) == Trace(beats=0, application=NOBODY, in_flight=0)
+    assert crumbs.read(1) == Trace(beats=0, application=NOBODY, slices=0, in_flight=0)
 
 
 HOSTILE = """
@@ -85,8 +86,9 @@ def test_a_worker_that_has_been_taken_over(crumbs: Crumbs) -> None:
         out, _ = worker.communicate()
     neighbour.beats[0] = 1
 
+    most = 2**64 - 1
     assert out.splitlines() == ["Operation not permitted"] * 3
-    assert crumbs.read(1) == Trace(beats=2**64 - 1, application=2**64 - 1, in_flight=2**64 - 1)
+    assert crumbs.read(1) == Trace(beats=most, application=most, slices=most, in_flight=most)
     neighbour.close()
 
 
@@ -96,26 +98,28 @@ def test_a_file_that_was_cut() -> None:
     os.write(descriptor, (258).to_bytes(8, sys.byteorder))
     crumbs = Crumbs(descriptor, 2)
 
-    assert crumbs.read(0) == Trace(beats=258, application=0, in_flight=0)
-    assert crumbs.read(1) == Trace(beats=0, application=0, in_flight=0)
+    assert crumbs.read(0) == Trace(beats=258, application=0, slices=0, in_flight=0)
+    assert crumbs.read(1) == Trace(beats=0, application=0, slices=0, in_flight=0)
     crumbs.close()
 
 
 @given(
     beats=st.integers(0, 2**64 - 1),
     application=st.integers(0, 2**64 - 1),
+    slices=st.integers(0, 2**64 - 1),
     in_flight=st.integers(0, 2**64 - 1),
 )
-def test_every_number(beats: int, application: int, in_flight: int) -> None:
+def test_every_number(beats: int, application: int, slices: int, in_flight: int) -> None:
     """What is written is what is read, in every slot apart."""
     crumbs = Crumbs.create(2)
     crumb = Crumbs.open(os.dup(crumbs.descriptor), 1)
     crumb.beats[0] = beats
-    crumb.application[0] = application
+    crumb.running[0], crumb.running[1] = application, slices
     crumb.in_flight[0] = in_flight
 
-    assert crumbs.read(1) == Trace(beats=beats, application=application, in_flight=in_flight)
-    assert crumbs.read(0) == Trace(beats=0, application=0, in_flight=0)
+    written = Trace(beats=beats, application=application, slices=slices, in_flight=in_flight)
+    assert crumbs.read(1) == written
+    assert crumbs.read(0) == Trace(beats=0, application=0, slices=0, in_flight=0)
     crumb.close()
     crumbs.close()
 
@@ -146,7 +150,7 @@ def test_slots_that_are_not_there(crumbs: Crumbs, slot: int) -> None:
 def test_closed(crumbs: Crumbs) -> None:
     """A worker that has closed its slot cannot write by mistake into memory that is gone."""
     crumb = Crumbs.open(os.dup(crumbs.descriptor), 0)
-    cell = crumb.application
+    cell = crumb.running
     crumb.close()
     crumb.close()
 

@@ -83,7 +83,7 @@ def run(tmp_path: Path) -> Callable[[Job], list[Event]]:
         crumbs, bound = Crumbs.create(1), bind("127.0.0.1", 0)
         crumb = Crumbs.open(os.dup(crumbs.descriptor), 0)
         ours, theirs = [await Channel.open(sock) for sock in socket.socketpair()]
-        service = Service(events.append, Cache(tmp_path / "cache"), crumb.application)
+        service = Service(events.append, Cache(tmp_path / "cache"), crumb.running)
         worker = Worker(theirs, crumb, Station(service, bound.sockets, events.append))
         yard = Yard(tmp_path, ours, worker, bound.sockets[0].getsockname())
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from processes.conftest import Serve
-from processes.running import WORKER, Asked, Running, application, asks, crash, kill, says, server
+from processes.running import SPINS, WORKER, Asked, Running, application, asks, crash, kill, says, server
 from program import Folder
 
 
@@ -67,6 +67,28 @@ def test_a_stopped_worker_is_killed_for_its_silence(folder: Folder, serve: Serve
     assert service.get("/hello") == (200, b"hello")
     assert lost not in service.serving()
     service.stop()
+
+
+def test_a_worker_with_much_to_do_is_not_silent(folder: Folder, serve: Serve) -> None:
+    """Thousands of requests that arrive at once keep its heart waiting, and it is alive all the same."""
+    folder.module("spin.wasm", SPINS)
+    folder.config(application("spin", "/spin") + server(1, 'heartbeat = "500ms"'))
+    service = serve()
+    asked = b"GET /spin HTTP/1.1\r\nHost: a\r\n\r\n" * 16
+    clients = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(400)]
+
+    for client in clients:
+        client.sendall(asked)
+    for client in clients:
+        answers = b""
+        while answers.count(b"HTTP/1.1 ") < 16:  # of those that had to queue some may hear 503
+            answers += client.recv(4096) or pytest.fail("cut off")
+        client.close()
+
+    service.signal(signal.SIGTERM)
+    code, _, records = service.end()
+    assert 0 == code
+    assert "worker_lost" not in {record["event"] for record in (*service.before, *records)}
 
 
 def test_all_workers_lost_at_once(folder: Folder, serve: Serve) -> None:

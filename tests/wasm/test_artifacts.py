@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,16 +20,19 @@ from hypothesis import strategies as st
 
 from serverless_wasm.errors import EngineError
 from serverless_wasm.events import Event, Notice
-from serverless_wasm.wasm.artifacts import ABANDONED, KEY_SIZE, Artifact, Cache, digest_of, open_cache
+from serverless_wasm.wasm.artifacts import ABANDONED, KEY_SIZE, Artifact, Cache, Entry, digest_of, open_cache
 from serverless_wasm.wasm.binary import Beginning
 
 CODE = b"\x7fELF native code"
 ARTIFACT = Artifact(digest=digest_of(b"one"), begins=Beginning(65_536, 7), imports_memory=True)
 OTHER = Artifact(digest=digest_of(b"two"), begins=Beginning(0, 0), imports_memory=False)
+SHAPE = b'[[["env","f",[[],[]]]],[]]'
+ENTRY = Entry(artifact=ARTIFACT, shape=SHAPE, code=CODE)
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "cut": lambda data: data[:-1],
-    "checksum": lambda data: b"x" + data[1:],
+    "checksum": lambda data: bytes([data[0] ^ 1]) + data[1:],
     "facts": lambda data: data.replace(b'"fuel": false', b'"fuel": true '),
+    "shape": lambda data: data.replace(b'"env"', b'"ENV"'),
     "code": lambda data: data[:-1] + b"!",
     "empty": lambda _data: b"",
     "checksum alone": lambda data: data[:32],
@@ -47,9 +51,9 @@ def entries(folder: Path) -> list[Path]:
 
 def test_what_was_put_comes_back_to_any_process(folder: Path) -> None:
     """Facts and code, through another cache of the same folder; owner-only."""
-    Cache(folder).put(ARTIFACT, CODE, fuel=False)
+    Cache(folder).put(ENTRY, fuel=False)
 
-    assert (ARTIFACT, CODE) == Cache(folder).get(ARTIFACT.digest, fuel=False)
+    assert ENTRY == Cache(folder).get(ARTIFACT.digest, fuel=False)
     (entry,) = entries(folder)
     assert stat.S_IMODE(entry.stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -58,22 +62,22 @@ def test_what_was_put_comes_back_to_any_process(folder: Path) -> None:
 
 def test_code_that_counts_fuel_is_other_code(folder: Path) -> None:
     """One never answers for the other."""
-    cache = Cache(folder)
-    cache.put(ARTIFACT, CODE, fuel=False)
+    cache, counting = Cache(folder), replace(ENTRY, code=b"counting")
+    cache.put(ENTRY, fuel=False)
 
     assert cache.get(ARTIFACT.digest, fuel=True) is None
 
-    cache.put(ARTIFACT, b"counting", fuel=True)
+    cache.put(counting, fuel=True)
 
-    assert (ARTIFACT, CODE) == cache.get(ARTIFACT.digest, fuel=False)
-    assert (ARTIFACT, b"counting") == cache.get(ARTIFACT.digest, fuel=True)
+    assert ENTRY == cache.get(ARTIFACT.digest, fuel=False)
+    assert counting == cache.get(ARTIFACT.digest, fuel=True)
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_changed_entry_is_none_and_is_replaced(folder: Path, damage: Callable[[bytes], bytes]) -> None:
     """It is native code: what does not carry our checksum does not exist."""
     cache = Cache(folder)
-    cache.put(ARTIFACT, CODE, fuel=False)
+    cache.put(ENTRY, fuel=False)
     (entry,) = entries(folder)
     good = entry.read_bytes()
     assert damage(good) != good
@@ -81,7 +85,7 @@ def test_changed_entry_is_none_and_is_replaced(folder: Path, damage: Callable[[b
 
     assert cache.get(ARTIFACT.digest, fuel=False) is None
 
-    cache.put(ARTIFACT, CODE, fuel=False)
+    cache.put(ENTRY, fuel=False)
 
     assert good == entry.read_bytes()
 
@@ -91,7 +95,7 @@ def test_changed_entry_is_none_and_is_replaced(folder: Path, damage: Callable[[b
 def test_any_bytes_are_no_entry(folder: Path, content: bytes) -> None:
     """Whatever is found there, with or without a checksum's length."""
     cache = Cache(folder)
-    cache.put(ARTIFACT, CODE, fuel=False)
+    cache.put(ENTRY, fuel=False)
     entries(folder)[0].write_bytes(content)
 
     assert cache.get(ARTIFACT.digest, fuel=False) is None
@@ -100,9 +104,9 @@ def test_any_bytes_are_no_entry(folder: Path, content: bytes) -> None:
 def test_entry_under_another_name_is_none(folder: Path) -> None:
     """Nor does another module's code answer for this one, though it is ours."""
     cache = Cache(folder)
-    cache.put(ARTIFACT, CODE, fuel=False)
+    cache.put(ENTRY, fuel=False)
     (mine,) = entries(folder)
-    cache.put(OTHER, b"other", fuel=False)
+    cache.put(Entry(artifact=OTHER, shape=b"", code=b"other"), fuel=False)
     (others,) = set(entries(folder)) - {mine}
     others.replace(mine)
 
@@ -111,7 +115,7 @@ def test_entry_under_another_name_is_none(folder: Path) -> None:
 
 def test_entry_of_another_key_is_not_ours(folder: Path) -> None:
     """The checksum is keyed: a file that was made elsewhere does not pass."""
-    Cache(folder).put(ARTIFACT, CODE, fuel=False)
+    Cache(folder).put(ENTRY, fuel=False)
     (folder / "key").write_bytes(os.urandom(KEY_SIZE))
 
     assert Cache(folder).get(ARTIFACT.digest, fuel=False) is None
@@ -120,7 +124,7 @@ def test_entry_of_another_key_is_not_ours(folder: Path) -> None:
 def test_dropped_entry_is_gone(folder: Path) -> None:
     """Twice is no matter."""
     cache = Cache(folder)
-    cache.put(ARTIFACT, CODE, fuel=False)
+    cache.put(ENTRY, fuel=False)
     cache.drop(ARTIFACT.digest, fuel=False)
     cache.drop(ARTIFACT.digest, fuel=False)
 
@@ -141,7 +145,7 @@ def test_processes_that_open_a_new_folder_together_share_one_key(folder: Path) -
         thread.start()
     for thread in threads:
         thread.join()
-    caches[0].put(ARTIFACT, CODE, fuel=False)
+    caches[0].put(ENTRY, fuel=False)
 
     assert len(caches) == 8
     assert all(cache.get(ARTIFACT.digest, fuel=False) for cache in caches)
@@ -183,10 +187,10 @@ def test_what_the_folder_does_not_take_is_kept_in_memory(folder: Path) -> None:
     folder.rmdir()
 
     try:
-        cache.put(ARTIFACT, CODE, fuel=False)
+        cache.put(ENTRY, fuel=False)
 
-        assert cache.get(ARTIFACT.digest, fuel=False) == (ARTIFACT, CODE)
-        assert Cache(folder).get(ARTIFACT.digest, fuel=False) == (ARTIFACT, CODE)
+        assert cache.get(ARTIFACT.digest, fuel=False) == ENTRY
+        assert Cache(folder).get(ARTIFACT.digest, fuel=False) == ENTRY
         assert stranger.get(ARTIFACT.digest, fuel=False) is None
     finally:
         shutil.rmtree(cache.spare)
@@ -198,7 +202,7 @@ def test_what_is_of_no_use_is_dropped_in_memory_too(folder: Path) -> None:
     (folder / "key").unlink()
     folder.rmdir()
     try:
-        cache.put(ARTIFACT, CODE, fuel=False)
+        cache.put(ENTRY, fuel=False)
 
         cache.drop(ARTIFACT.digest, fuel=False)
 
@@ -216,7 +220,7 @@ def test_spare_folder_of_somebody_else_is_left_alone(folder: Path) -> None:
     cache.spare.chmod(0o777)
     try:
         with pytest.raises(OSError, match="chmod 700"):
-            cache.put(ARTIFACT, CODE, fuel=False)
+            cache.put(ENTRY, fuel=False)
         assert cache.get(ARTIFACT.digest, fuel=False) is None
         assert list(cache.spare.iterdir()) == []
     finally:
@@ -295,9 +299,9 @@ def test_a_folder_that_cannot_be_used_is_replaced_for_as_long_as_the_cache_lives
     cache = open_cache(events.append)
     folder = cache.folder
 
-    cache.put(ARTIFACT, CODE, fuel=False)
+    cache.put(ENTRY, fuel=False)
 
-    assert (ARTIFACT, CODE) == Cache(folder).get(ARTIFACT.digest, fuel=False)
+    assert ENTRY == Cache(folder).get(ARTIFACT.digest, fuel=False)
     (notice,) = events
     assert isinstance(notice, Notice)
     assert "compiled modules are not kept: " in notice.message

@@ -13,6 +13,7 @@ from sandbox import Sandbox
 from serverless_wasm.errors import DeadlineExceeded, EngineError
 from serverless_wasm.limits import Limits
 from serverless_wasm.wasm.engine import (
+    MAPPINGS_PER_MODULE,
     MAPPINGS_PER_SLOT,
     MAPPINGS_RESERVED,
     Engine,
@@ -30,6 +31,19 @@ def test_slots_stay_below_the_kernels_mappings() -> None:
 
     assert available_slots(10) == 10
     assert MAPPINGS_PER_SLOT * available_slots(10**9) + MAPPINGS_RESERVED <= mappings
+
+
+def test_modules_take_slots_from_guests() -> None:
+    """Two mappings for each, beside those of the slots; and one slot there is always."""
+    mappings = int(Path("/proc/sys/vm/max_map_count").read_text())
+    modules = (mappings - MAPPINGS_RESERVED) // MAPPINGS_PER_MODULE // 2
+
+    slots = available_slots(10**9, modules)
+
+    used = MAPPINGS_PER_SLOT * slots + MAPPINGS_PER_MODULE * modules + MAPPINGS_RESERVED
+    assert mappings - MAPPINGS_PER_SLOT < used <= mappings
+    assert available_slots(None, 10**9) == 1
+    assert available_slots(7, 1) == 7
 
 
 def test_ticker_sleeps_and_wakes(sandbox: Sandbox) -> None:

@@ -20,7 +20,7 @@ from serverless_wasm.errors import (
     StackExhausted,
 )
 from serverless_wasm.limits import MIB, Limits
-from serverless_wasm.wasm.fiber import TRAP_ERRORS
+from serverless_wasm.wasm.fiber import TRAP_ERRORS, Call
 from serverless_wasm.wasm.linker import HostFunction, Kind
 
 TOUCH = HostFunction("touch", (Kind.WINDOW,), None, lambda _owner, _window: None)
@@ -163,8 +163,7 @@ def test_memory_stops_growing_at_the_limit(sandbox: Sandbox) -> None:
 
     async def main() -> None:
         fiber = sandbox.fiber(linked, limits=Limits(memory=2 * MIB))
-        await sandbox.scheduler.run(fiber, fiber.begin_instance())
-        await sandbox.scheduler.run(fiber, fiber.begin_call(b"handle"))
+        await sandbox.scheduler.run(fiber, (Call(b"handle"),))
         peaks.append(fiber.memory_size())
         fiber.close()
 

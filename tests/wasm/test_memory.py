@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sandbox import Sandbox
 from serverless_wasm.errors import GuestTrap
 from serverless_wasm.wasm.linker import HostFunction, Kind
-from serverless_wasm.wasm.memory import Window
+from serverless_wasm.wasm.memory import Memory, Window
 
 SIZE = 65_536
 GUEST = """(module (import "env" "look" (func $look (param i32 i64))) (memory (export "memory") 1 2)
@@ -25,7 +25,7 @@ def with_memory(sandbox: Sandbox, look: Any) -> None:
     """Calls `look` with the memory of a live guest."""
 
     def host(_owner: None, window: Window) -> None:
-        look((window._context, window._memory))
+        look(window._memory)
 
     asyncio.run(sandbox.run(sandbox.link(GUEST, HostFunction("look", (Kind.WINDOW,), None, host))))
 
@@ -35,7 +35,7 @@ def test_window_is_exactly_its_bytes(sandbox: Sandbox) -> None:
     edge = st.one_of(st.integers(0, 2**32 - 1), st.integers(SIZE - 9, SIZE + 9), st.integers(0, 9))
     length = st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 9), st.integers(SIZE - 9, SIZE + 9))
 
-    def look(memory: tuple[Any, Any]) -> None:
+    def look(memory: Memory) -> None:
         everything = Window(memory, 0, SIZE)
 
         @given(edge, length, st.binary(max_size=12))
@@ -58,7 +58,7 @@ def test_window_is_exactly_its_bytes(sandbox: Sandbox) -> None:
 
 
 def test_memory_that_grew_is_seen(sandbox: Sandbox) -> None:
-    """Size and base are asked for anew: the page that was added is there at once."""
+    """The size is asked for anew: the page that was added is there at once, and nothing has moved."""
     seen: list[int] = []
     look = HostFunction("look", (Kind.WINDOW,), None, lambda _owner, window: seen.append(len(window.read())))
 
@@ -78,3 +78,19 @@ def test_guest_without_memory_cannot_pass_a_window(sandbox: Sandbox) -> None:
 
     with pytest.raises(GuestTrap, match="no memory"):
         asyncio.run(sandbox.run(linked))
+
+
+def test_a_window_of_a_guest_that_is_gone_touches_nothing(sandbox: Sandbox) -> None:
+    """Another guest's memory may lie there by now: whatever kept a window past the end gets a GuestTrap."""
+    kept: list[Window] = []
+    look = HostFunction("look", (Kind.WINDOW,), None, lambda _owner, window: kept.append(window))
+
+    asyncio.run(sandbox.run(sandbox.link(GUEST, look), b"grow"))
+
+    for window in kept:
+        with pytest.raises(GuestTrap, match="gone"):
+            window.read()
+        with pytest.raises(GuestTrap, match="gone"):
+            window.write(b"x")
+        with pytest.raises(GuestTrap, match="memory_bounds"):
+            Window(window._memory, 0, 1)

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sandbox import Sandbox, wat
 from serverless_wasm.errors import CompileError
-from serverless_wasm.wasm.artifacts import Artifact, Cache
+from serverless_wasm.wasm import modules
+from serverless_wasm.wasm.artifacts import Artifact, Cache, Entry
 from serverless_wasm.wasm.module_limits import ModuleLimits
 from serverless_wasm.wasm.modules import (
     Compiler,
+    Export,
     FunctionType,
+    Import,
     InlineCompiler,
     MemoryType,
+    Module,
+    Shape,
+    Shapes,
     compile_module,
     load_module,
 )
@@ -117,12 +128,12 @@ def test_artifact_that_the_engine_cannot_use_is_compiled_anew(sandbox: Sandbox, 
     """It carries our checksum, but was made with other settings."""
     cache = Cache(folder)
     artifact = compile_module(sandbox.engine, PLAIN, cache, ModuleLimits())
-    cache.put(artifact, b"no code", fuel=False)
+    cache.put(Entry(artifact=artifact, shape=b"", code=b"no code"), fuel=False)
 
     assert Compiler(sandbox.engine, cache).compile(PLAIN).export("handle")
     assert load_module(sandbox.engine, cache, artifact).export("handle")
 
-    cache.put(artifact, b"no code", fuel=False)
+    cache.put(Entry(artifact=artifact, shape=b"", code=b"no code"), fuel=False)
 
     assert artifact == compile_module(sandbox.engine, PLAIN, cache, ModuleLimits())
     assert load_module(sandbox.engine, cache, artifact).export("handle")
@@ -150,7 +161,7 @@ def test_artifact_that_is_gone_is_told(sandbox: Sandbox, folder: Path, code: byt
     cache = Cache(folder)
     artifact = compile_module(sandbox.engine, PLAIN, cache, ModuleLimits())
     if code:
-        cache.put(artifact, code, fuel=False)
+        cache.put(Entry(artifact=artifact, shape=b"", code=code), fuel=False)
     else:
         artifacts(folder)[0].unlink()
 
@@ -171,6 +182,106 @@ def test_loaded_module_is_as_the_compiled_one(sandbox: Sandbox, folder: Path) ->
 
     for fact in ("digest", "begins", "imports", "exports", "memory"):
         assert getattr(compiled, fact) == getattr(loaded, fact), fact
+
+
+TYPES = st.one_of(
+    st.builds(
+        FunctionType,
+        st.lists(st.sampled_from(["i32", "i64", "f32", "f64", "v128", "funcref"])).map(tuple),
+        st.lists(st.sampled_from(["i32", "f64"])).map(tuple),
+    ),
+    st.builds(MemoryType, st.integers(0, 2**32), st.none() | st.integers(0, 2**32)),
+    st.sampled_from(["table", "global"]),
+)
+NAMES = st.text()
+
+
+@given(
+    st.lists(st.builds(Import, NAMES, NAMES, TYPES)).map(tuple),
+    st.lists(st.builds(Export, NAMES, TYPES)).map(tuple),
+)
+def test_shape_comes_back_as_it_was(imports: tuple[Import, ...], exports: tuple[Export, ...]) -> None:
+    """Any name, of any characters; the same bytes for the same shape."""
+    shape = Shape(imports, exports)
+
+    assert shape == Shape.decode(shape.encode())
+    assert shape.encode() == Shape(tuple(imports), tuple(exports)).encode()
+
+
+@given(
+    st.binary(max_size=40)
+    | st.sampled_from([b"[[],[[1]]]", b'[[],[["a",2]]]', b"null", b"[[1],[]]", b"[" * 100_000])
+)
+def test_what_is_no_shape(text: bytes) -> None:
+    """One kind of exception, whatever it is."""
+    with suppress(ValueError):
+        Shape.decode(text)
+
+
+def test_entry_whose_shape_is_none_is_dropped(sandbox: Sandbox, folder: Path) -> None:
+    """As one whose code the engine does not take."""
+    cache = Cache(folder)
+    artifact = compile_module(sandbox.engine, PLAIN, cache, ModuleLimits())
+    entry = cache.get(artifact.digest, fuel=False)
+    assert entry is not None
+    cache.put(replace(entry, shape=b"no shape"), fuel=False)
+
+    with pytest.raises(CompileError, match="cannot be loaded: "):
+        load_module(sandbox.engine, cache, artifact)
+    assert [] == artifacts(folder)
+
+
+HOSTILE = '\x00\x1b[2J\u202e\u2028\ud7ff\U0010ffff"\\n'
+
+
+def test_hostile_names_come_back_from_the_cache(sandbox: Sandbox, folder: Path) -> None:
+    """Control characters, quotes and what is beyond the first 65,536: as the bytes have them."""
+    name = "".join(f"\\{byte:02x}" for byte in HOSTILE.encode())
+    own = f'(func (export "{name}")) (global (export "") i32 (i32.const 0))'
+    data = wat(f'(module (import "{name}" "{name}" (func)) {own})')
+    cache = Cache(folder)
+
+    loaded = load_module(sandbox.engine, cache, compile_module(sandbox.engine, data, cache, ModuleLimits()))
+
+    assert (Import(HOSTILE, HOSTILE, FunctionType()),) == loaded.imports
+    assert (Export(HOSTILE, FunctionType()), Export("", "global")) == loaded.exports
+
+
+def test_modules_that_are_alike_share_one_shape(sandbox: Sandbox, folder: Path) -> None:
+    """For as long as one of them lives; those of another shape have their own."""
+    cache, shapes = Cache(folder), Shapes()
+
+    def load(result: str, number: int) -> Module:
+        data = wat(f'(module (func (export "handle") (result {result}) {result}.const {number}))')
+        artifact = compile_module(sandbox.engine, data, cache, ModuleLimits())
+        return load_module(sandbox.engine, cache, artifact, shapes)
+
+    first, second, other = load("i32", 1), load("i32", 2), load("i64", 1)
+
+    assert first.exports is second.exports
+    assert FunctionType((), ("i64",)) == other.export("handle")
+    del first, second, other
+    gc.collect()
+    assert not shapes._known
+
+
+@pytest.mark.parametrize("name", ["a" * 60, "\\01" * 10], ids=["long", "long once it is escaped"])
+def test_shape_that_is_too_long_is_asked_of_the_engine(
+    sandbox: Sandbox, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The entry stays small, and the module is the same."""
+    cache = Cache(folder)
+    monkeypatch.setattr(modules, "SHAPE_LIMIT", 50)
+
+    artifact = compile_module(
+        sandbox.engine, wat(f'(module (func (export "{name}")))'), cache, ModuleLimits()
+    )
+
+    entry = cache.get(artifact.digest, fuel=False)
+    assert entry is not None
+    assert entry.shape == b""
+    (export,) = load_module(sandbox.engine, cache, artifact).exports
+    assert export.type == FunctionType()
 
 
 def test_bomb_is_refused_before_the_engine_sees_it(sandbox: Sandbox, folder: Path) -> None:

@@ -13,7 +13,7 @@ import uvloop
 from sandbox import Sandbox
 from serverless_wasm.errors import DeadlineExceeded, Failed, Overloaded
 from serverless_wasm.limits import Limits
-from serverless_wasm.wasm.fiber import Fiber
+from serverless_wasm.wasm.fiber import Call, Fiber
 from serverless_wasm.wasm.linker import HostFunction, Kind, Reply
 
 SPIN = '(module (func (export "handle") (loop (br 0))))'
@@ -95,9 +95,8 @@ def test_busy_applications_share_evenly_whatever_their_crowds(sandbox: Sandbox, 
         fiber = sandbox.fiber(linked, limits=Limits(timeout=0.6))
         fiber.share = share
         try:
-            await sandbox.scheduler.run(fiber, fiber.begin_instance())
             with pytest.raises(DeadlineExceeded):
-                await sandbox.scheduler.run(fiber, fiber.begin_call(b"handle"))
+                await sandbox.scheduler.run(fiber, (Call(b"handle"),))
         finally:
             fiber.close()
         return fiber

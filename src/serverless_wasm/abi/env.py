@@ -16,7 +16,7 @@ from serverless_wasm.errors import HostLimit, LinkError
 from serverless_wasm.limits import KIB, MIB, Limits
 from serverless_wasm.messages import Response
 from serverless_wasm.text import printable
-from serverless_wasm.wasm.fiber import Fiber
+from serverless_wasm.wasm.fiber import Call, Fiber
 from serverless_wasm.wasm.linker import HostFunction, Kind, LinkedModule, Linker, Reply
 from serverless_wasm.wasm.memory import Window
 from serverless_wasm.wasm.modules import FunctionType, Module
@@ -170,7 +170,8 @@ class EnvAbi:
         ]
         if problems:
             raise LinkError("; ".join(problems))
-        return self._linker.link(module)
+        calls = [function] if module.export(_INITIALIZE) != _ENTRY else [_INITIALIZE, function]
+        return self._linker.link(module, tuple(Call(name.encode()) for name in calls))
 
     def close(self) -> None:
         """Frees the linker, once nothing is linked with it any more."""
@@ -183,10 +184,7 @@ class EnvAbi:
         fiber.deadline, fiber.held = invocation.deadline, invocation.held
         fiber.share, fiber.number = invocation.grants.application, invocation.grants.number
         try:
-            await scheduler.run(fiber, fiber.begin_instance())
-            if linked.module.export(_INITIALIZE) == _ENTRY:
-                await scheduler.run(fiber, fiber.begin_call(_INITIALIZE.encode()))
-            await scheduler.run(fiber, fiber.begin_call(invocation.grants.function.encode()))
+            await scheduler.run(fiber, linked.calls)
             return invocation.response.finish()
         finally:
             invocation.account(fiber)

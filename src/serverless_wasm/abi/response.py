@@ -20,6 +20,9 @@ _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 """Computed anew by the door, which would take a declared length at its word for a HEAD or a stream."""
 
 
+_NO_HEADERS = Headers()
+
+
 class ResponseDraft:
     """What a guest has said so far; every setter raises InvocationError for what HTTP forbids."""
 
@@ -71,6 +74,6 @@ class ResponseDraft:
         return Response(
             status=self._status or 200,
             reason=self._reason,
-            headers=Headers(tuple(self._fields)),
+            headers=Headers(tuple(self._fields)) if self._fields else _NO_HEADERS,
             body=self._body or b"",
         )

@@ -7,6 +7,7 @@ It must never show a traceback for an operator's mistake, nor claim to listen be
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import resource
 import sys
@@ -100,7 +101,7 @@ def serve(
     An application that cannot be loaded answers 503 while the others live, unless --strict is given.
     """
     choices = Choices(file=file, style=log.style, workers=workers, strict=strict, watch=watch)
-    configuration = checked_configuration(choices.read)
+    configuration = _first(choices)
     bound = _bound(configuration)  # before compiling: what cannot work must fail at once
     _allow_descriptors()
     try:
@@ -115,6 +116,16 @@ def serve(
         raise mistake(str(EngineError.of_threads(error))) from None
     finally:
         bound.close()
+
+
+def _first(choices: Choices) -> Configuration:
+    """What the file says at the start; the garbage collector leaves it alone, for all of it is to stay."""
+    gc.disable()
+    try:
+        return checked_configuration(choices.read)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _runner(configuration: Configuration) -> Callable[[Coroutine[Any, Any, None]], None]:

@@ -41,6 +41,7 @@ def main() -> None:
 async def _run(call: Call) -> None:
     outfit = call.outfit
     emit = Logs(sys.stderr, Style(outfit.style), lock=outfit.lock, colours=outfit.colours)
+    emit.gather(asyncio.get_running_loop().call_soon)
     tell_faults("worker", emit)
     try:
         worker = await _worker(call, emit)
@@ -66,7 +67,7 @@ def _last_words(fault: Exception) -> Event:
 async def _worker(call: Call, emit: Emit) -> Worker:
     crumb = Crumbs.open(call.outfit.crumbs, call.slot)
     channel, sockets = await call.open_channel(), call.open_sockets()
-    service = Service(emit, Cache(Path(call.outfit.cache)), crumb.application)
+    service = Service(emit, Cache(Path(call.outfit.cache)), crumb.running)
     return Worker(channel, crumb, Station(service, sockets, emit))
 
 

@@ -19,8 +19,13 @@ from serverless_wasm.text import printable
 if TYPE_CHECKING:
     from pathlib import Path
 
-MAX_FILE = 1 * MIB
-"""Ten thousand applications; nobody writes more by hand."""
+MAX_FILE = 3 * MIB
+"""Ten thousand applications with 300 bytes each. To read a hostile file takes a second or two for a MiB."""
+MAX_APPLICATIONS = 20_000
+"""Twice as many as a process was measured to serve."""
+MAX_VALUES = 300_000
+"""Keys and items of lists, all together: 15 for each application. To check one that is wrong takes 10 us
+and 1 KiB."""
 
 _PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+"""
 _LONG_KEY = re.compile(rf"(?:^|[\[{{,])[ \t]*+{_PART}(?:\.[ \t]*+{_PART}){{99,}}+[=\]]", re.MULTILINE)
@@ -30,10 +35,29 @@ _DEEP = re.compile(r"(?:[\[{][^\[\]{}\n]{0,64}\s*){50}")
 def read_document(file: str, path: Path) -> tuple[str, dict[str, Any]]:
     """Reads a TOML file; `file` is its name in problems.
 
-    Raises ConfigError for a file that is missing, unreadable, no file, too large, not UTF-8 or not TOML.
+    Raises ConfigError for a file that is missing, unreadable, no file, too large, not UTF-8 or not TOML,
+    and for one with so much in it that even looking for mistakes would take long.
     """
     text = _decode(file, _read(file, path))
-    return text, _parse(file, text)
+    document = _parse(file, text)
+    _require_few(file, document)
+    return text, document
+
+
+def _require_few(file: str, document: dict[str, Any]) -> None:
+    applications = document.get("applications")
+    if isinstance(applications, list) and len(applications) > MAX_APPLICATIONS:
+        found, expected = f"{len(applications)} applications", f"at most {MAX_APPLICATIONS}"
+        raise _error(file, 1, found, expected, "applications")
+    count = 0
+    containers: list[Any] = [document]
+    while containers and count <= MAX_VALUES:
+        container = containers.pop()
+        values = container.values() if isinstance(container, dict) else container
+        count += len(container)
+        containers += [value for value in values if isinstance(value, dict | list)]
+    if count > MAX_VALUES:
+        raise _error(file, 1, f"more than {MAX_VALUES} keys and items", "a smaller file")
 
 
 def _error(file: str, line: int, found: str, expected: str, key: str = "file") -> ConfigError:
@@ -51,7 +75,7 @@ def _read(file: str, path: Path) -> bytes:
         reason = getattr(error, "strerror", None) or "an impossible path"
         raise _error(file, 1, reason, "the path of a readable TOML file") from None
     if len(data) > MAX_FILE:
-        raise _error(file, 1, f"more than {MAX_FILE} bytes", "a file of at most 1MiB")
+        raise _error(file, 1, f"more than {MAX_FILE} bytes", f"a file of at most {MAX_FILE // MIB}MiB")
     return data
 
 

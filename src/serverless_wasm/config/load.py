@@ -97,7 +97,7 @@ def _application(
         function=table.function,
         env=table.env,
         allowed_outbound_hosts=tuple(table.allowed_outbound_hosts),
-        limits=replace(defaults, **_written(table.limits)),
+        limits=replace(defaults, **written) if (written := _written(table.limits)) else defaults,
         abi=table.abi,
         line=line,
     )

@@ -21,6 +21,7 @@ def share(configuration: Configuration, workers: int) -> Configuration:
     """
     if workers <= 1:
         return configuration
+    shares: dict[Limits, Limits] = {}  # one for all that have the same: there may be thousands
     return replace(
         configuration,
         door=replace(
@@ -29,21 +30,23 @@ def share(configuration: Configuration, workers: int) -> Configuration:
             unsent=_part(configuration.door.unsent, workers),
         ),
         memory=_part(configuration.memory or machine_memory(), workers),
-        applications=tuple(_application(item, workers) for item in configuration.applications),
+        applications=tuple(_application(item, workers, shares) for item in configuration.applications),
     )
 
 
-def _application(config: ApplicationConfig, workers: int) -> ApplicationConfig:
-    limits: Limits = config.limits
+def _application(config: ApplicationConfig, workers: int, shares: dict[Limits, Limits]) -> ApplicationConfig:
+    if config.limits not in shares:
+        shares[config.limits] = _limits(config.limits, workers)
+    return replace(config, limits=shares[config.limits])
+
+
+def _limits(limits: Limits, workers: int) -> Limits:
     return replace(
-        config,
-        limits=replace(
-            limits,
-            concurrency=_part(limits.concurrency, workers),
-            queue=_part(limits.queue, workers),
-            application_sockets=_part(limits.application_sockets, workers),
-            rate=limits.rate / workers if limits.rate else None,
-        ),
+        limits,
+        concurrency=_part(limits.concurrency, workers),
+        queue=_part(limits.queue, workers),
+        application_sockets=_part(limits.application_sockets, workers),
+        rate=limits.rate / workers if limits.rate else None,
     )
 
 

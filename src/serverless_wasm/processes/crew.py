@@ -271,17 +271,21 @@ class Crew:
         return report
 
     async def _look_after(self) -> None:
-        """Kills whoever gives no sign of life; turns are counted, for this process may be stopped too."""
-        silent: dict[WorkerProcess, tuple[int, int]] = {}
+        """Kills whoever gives no sign of life; turns are counted, for this process may be stopped too.
+
+        A guest that begins to run is one: thousands of requests that arrive at once keep the heart waiting.
+        """
+        silent: dict[WorkerProcess, tuple[tuple[int, int], int]] = {}
         while True:
             await asyncio.sleep(LOOK)
             for worker in self._serving:
                 if not worker.is_ready.done():
                     continue  # it is starting, which may take longer than the longest silence
-                beats = self._crumbs.read(worker.slot).beats
-                before, turns = silent.get(worker, (beats, 0))
-                turns = turns + 1 if beats == before else 0
-                silent[worker] = (beats, turns)
+                trace = self._crumbs.read(worker.slot)
+                signs = trace.beats, trace.slices
+                before, turns = silent.get(worker, (signs, 0))
+                turns = turns + 1 if signs == before else 0
+                silent[worker] = (signs, turns)
                 if turns * LOOK > self._settings.heartbeat:
                     worker.verdict = f"no sign of life for {self._settings.heartbeat:g} s"
                     worker.kill()

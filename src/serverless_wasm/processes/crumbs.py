@@ -5,12 +5,13 @@ It must never trust them: a worker may have been taken over, so any number may b
 
     crumbs = Crumbs.create(slots)                 # supervisor: one slot for each worker
     crumbs.descriptor                             # for a child, through pass_fds
-    crumbs.read(slot) -> Trace(beats, application, in_flight)
+    crumbs.read(slot) -> Trace(beats, application, slices, in_flight)
     crumbs.clear(slot)                            # before another worker gets the slot
 
     crumb = Crumbs.open(descriptor, slot)         # worker
     crumb.beats[0] += 1                           # the heartbeat
-    crumb.application[0] = number                 # whose guest runs now; NOBODY when none does
+    crumb.running[0] = number                     # whose guest runs now; NOBODY when none does
+    crumb.running[1] += 1                         # how often a guest has begun to run, or gone on
     crumb.in_flight[0] = count                    # requests in progress
 """
 
@@ -30,7 +31,7 @@ NOBODY = 0
 """The application number when no guest runs."""
 SLOT = 64
 """Bytes for each worker: a cache line of its own, or one worker's writes would slow another's."""
-_LAYOUT = struct.Struct("=3Q")
+_LAYOUT = struct.Struct("=4Q")
 _CELL = 8
 
 
@@ -40,11 +41,12 @@ class Trace:
 
     beats: int
     application: int
+    slices: int
     in_flight: int
 
 
 class Crumb:
-    """A worker's own slot: three cells, each a memoryview of one number from 0 to 2**64 - 1.
+    """A worker's own slot: memoryviews of numbers from 0 to 2**64 - 1, one for each who writes.
 
     Whoever writes often is given the cell itself: `cell[0] = number` takes 27 ns, a function around it 51
     (measured). A number outside the range raises ValueError.
@@ -54,13 +56,13 @@ class Crumb:
         self._memory = memory
         self._numbers = memoryview(memory).cast("Q")
         first = slot * SLOT // _CELL
-        self.beats, self.application, self.in_flight = (
-            self._numbers[cell : cell + 1] for cell in range(first, first + 3)
-        )
+        self.beats = self._numbers[first : first + 1]
+        self.running = self._numbers[first + 1 : first + 3]
+        self.in_flight = self._numbers[first + 3 : first + 4]
 
     def close(self) -> None:
         """Gives the memory back; writing to a cell then raises ValueError. May be called twice."""
-        for view in (self.beats, self.application, self.in_flight, self._numbers):
+        for view in (self.beats, self.running, self.in_flight, self._numbers):
             view.release()
         self._memory.close()
 
@@ -104,8 +106,8 @@ class Crumbs:
         (SIGBUS), where the system cannot seal it.
         """
         data = os.pread(self.descriptor, _LAYOUT.size, self._offset(slot))
-        beats, application, in_flight = _LAYOUT.unpack(data.ljust(_LAYOUT.size, b"\0"))
-        return Trace(beats=beats, application=application, in_flight=in_flight)
+        beats, application, slices, in_flight = _LAYOUT.unpack(data.ljust(_LAYOUT.size, b"\0"))
+        return Trace(beats=beats, application=application, slices=slices, in_flight=in_flight)
 
     def clear(self, slot: int) -> None:
         """Zeroes for the next worker of this slot; only once the last one is gone."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from serverless_wasm.alarms import Alarms
+from serverless_wasm.eager import Eager
 from serverless_wasm.errors import BadRequest, Error, RequestError, RequestTimeout
 from serverless_wasm.events import Emit, RequestRefused
 from serverless_wasm.limits import DoorLimits
@@ -105,7 +106,7 @@ class Connection(asyncio.Protocol):
         self._refusal: tuple[Request, Response] | None = None
         self._rest = b""
         self._shared = shared
-        self._task: asyncio.Task[None] | None = None
+        self._task: Eager | asyncio.Task[None] | None = None
 
     # What the event loop calls.
 
@@ -180,7 +181,7 @@ class Connection(asyncio.Protocol):
         task = self._task
         self._abandon()
         self._transport.abort()
-        return task
+        return task if isinstance(task, asyncio.Task) else None
 
     # What the crowd calls.
 
@@ -325,7 +326,10 @@ class Connection(asyncio.Protocol):
     def _begin(self) -> None:
         """It is our turn."""
         self._shared.crowd.works_for(self)
-        self._task = self._loop.create_task(self._serve())
+        self._task = eager = Eager(self._loop)
+        task = eager.begin(self._serve())
+        if task is not None:
+            self._task = task
 
     def _wait(self) -> None:
         """It is the client's turn."""

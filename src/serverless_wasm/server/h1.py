@@ -10,7 +10,8 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from serverless_wasm.events import Emit
 from serverless_wasm.limits import DoorLimits

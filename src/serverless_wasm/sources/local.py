@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from serverless_wasm.errors import SourceError
-from serverless_wasm.limits import MIB
+from serverless_wasm.limits import KIB, MIB
 from serverless_wasm.text import printable
 
 SIZE_LIMIT = 256 * MIB  # an interpreter compiled to WebAssembly has 20-30 MiB
+_PIECE = 64 * KIB
+"""What is asked for at least: files below /proc say that they are empty."""
 
 
 def read(path: Path) -> bytes:
@@ -23,9 +26,13 @@ def read(path: Path) -> bytes:
     try:
         _require_file(name, path.stat())  # before it is opened: a device may do something then
         # What was put in its place meanwhile may be a pipe: opening one must not wait for a writer.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-            _require_file(name, os.fstat(stream.fileno()))
-            data = stream.read(SIZE_LIMIT + 1) or b""  # None: /proc/kmsg would have waited
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            facts = os.fstat(descriptor)
+            _require_file(name, facts)
+            data = _read_all(descriptor, facts.st_size)
+        finally:
+            os.close(descriptor)
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         reason = getattr(error, "strerror", None) or "an impossible path"
         raise SourceError(f"{name} cannot be read: {reason}") from error
@@ -34,6 +41,18 @@ def read(path: Path) -> bytes:
     if len(data) > SIZE_LIMIT:  # files below /proc do not say how large they are
         raise SourceError(f"{name} has more than {SIZE_LIMIT} bytes, the limit")
     return data
+
+
+def _read_all(descriptor: int, size: int) -> bytes:
+    """All that there is, but little more than the limit; the memory for it is asked for as it is needed."""
+    pieces: list[bytes] = []
+    left = SIZE_LIMIT + 1
+    with suppress(BlockingIOError):  # /proc/kmsg would have waited
+        while left > 0 and (piece := os.read(descriptor, min(left, max(size + 1, _PIECE)))):
+            pieces.append(piece)
+            left -= len(piece)
+            size -= len(piece)
+    return b"".join(pieces)  # of one piece it is that piece, not a copy
 
 
 def _require_file(name: str, facts: os.stat_result) -> None:

@@ -49,13 +49,19 @@ class Admission:
         self.committed = 0
         self._crowd: deque[Gate] = deque()
 
+    def enters(self, gate: Gate) -> bool:
+        """Takes a slot and the memory that a guest starts with, if both are free and nobody waits."""
+        if gate.waiting or not self._fits(gate):
+            return False
+        self._take(gate)
+        return True
+
     async def enter(self, gate: Gate) -> None:
-        """Takes a slot and the memory that a guest starts with, waiting in the application's queue.
+        """The same, waiting in the application's queue.
 
         Raises Overloaded when the queue is full, or nothing came free within its time.
         """
-        if not gate.waiting and self._fits(gate):
-            self._take(gate)
+        if self.enters(gate):
             return
         if len(gate.waiting) >= gate.places:
             raise Overloaded(self._reason(gate, "and so is the queue"))

@@ -20,6 +20,7 @@ import weakref
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
+from io import FileIO
 from pathlib import Path
 from time import time
 from typing import Any
@@ -28,13 +29,14 @@ from serverless_wasm.errors import EngineError
 from serverless_wasm.events import Emit, Notice
 from serverless_wasm.wasm.binary import Beginning
 
-FORMAT = 2
+FORMAT = 3
 """To be raised when an entry, or a setting of the engine that changes code (wasm/engine.py), changes."""
 KEY_SIZE = 32
 ABANDONED = 3600.0
 """Seconds after which nobody is still writing a file: that takes a few at most."""
 _MAC_SIZE = 32
-_HEADER = struct.Struct("!I")
+_HEADER = struct.Struct("!II")
+"""Behind the checksum: how many bytes the facts have, and how many the shape; then both, then the code."""
 _PART = "part-"
 
 
@@ -71,6 +73,17 @@ class Artifact:
         raise ValueError("not the facts of a module")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A compiled module as the cache keeps it."""
+
+    artifact: Artifact
+    shape: bytes
+    """What it imports and exports, as wasm/modules.py writes it; empty when that is too long to be kept."""
+    code: bytes
+    """The engine's, for this machine's processor."""
+
+
 def digest_of(data: bytes) -> str:
     """What a module's bytes are known by."""
     return hashlib.sha256(data).hexdigest()
@@ -87,6 +100,7 @@ class Cache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._maker = f"{FORMAT} wasmtime {version('wasmtime')} {_processor()}"
+        self._suffixes = {fuel: _suffix(self._maker, fuel=fuel) for fuel in (False, True)}
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             facts = folder.stat()
@@ -98,14 +112,19 @@ class Cache:
         except OSError as error:
             raise EngineError(f"{folder} cannot be used for compiled modules: {error.strerror}") from error
 
-    def get(self, digest: str, *, fuel: bool) -> tuple[Artifact, bytes] | None:
-        """A module and its native code, or None when there is none that this user wrote.
+    def find(self, digest: str, *, fuel: bool) -> Artifact | None:
+        """The artifact of a module that `get` would give, too."""
+        entry = self.get(digest, fuel=fuel)
+        return None if entry is None else entry.artifact
+
+    def get(self, digest: str, *, fuel: bool) -> Entry | None:
+        """A module's entry, or None when there is none that this user wrote.
 
         `fuel` says whether it must count instructions: that is other code.
         """
         return self._get(digest, fuel=fuel) or self._get_spare(digest, fuel=fuel)
 
-    def _get_spare(self, digest: str, *, fuel: bool) -> tuple[Artifact, bytes] | None:
+    def _get_spare(self, digest: str, *, fuel: bool) -> Entry | None:
         if self.folder == self.spare or not self.spare.exists():
             return None
         try:
@@ -113,37 +132,41 @@ class Cache:
         except EngineError:  # somebody else's
             return None
 
-    def _get(self, digest: str, *, fuel: bool) -> tuple[Artifact, bytes] | None:
+    def _get(self, digest: str, *, fuel: bool) -> Entry | None:
         try:
-            content = self._path(digest, fuel=fuel).read_bytes()
+            with FileIO(f"{self.folder}/{self._name(digest, fuel=fuel)}") as file:
+                content = file.readall()
         except OSError:
             return None
         mac, rest = content[:_MAC_SIZE], memoryview(content)[_MAC_SIZE:]
         if not hmac.compare_digest(mac, self._mac(rest)):
             return None
-        start = _HEADER.size + _HEADER.unpack_from(rest)[0]  # from here on it is what we wrote
-        header = json.loads(bytes(rest[_HEADER.size : start]))
+        sizes = _HEADER.unpack_from(rest)  # from here on it is what we wrote
+        shape = _HEADER.size + sizes[0]
+        code = shape + sizes[1]
+        header = json.loads(bytes(rest[_HEADER.size : shape]))
         artifact = Artifact.from_facts(header["module"])
-        if artifact.digest != digest or header != self._header(artifact, fuel=fuel):
+        if (artifact.digest, self._maker, fuel) != (digest, header["maker"], header["fuel"]):
             return None
-        return artifact, bytes(rest[start:])
+        return Entry(artifact=artifact, shape=bytes(rest[shape:code]), code=bytes(rest[code:]))
 
-    def put(self, artifact: Artifact, code: bytes, *, fuel: bool) -> None:
+    def put(self, entry: Entry, *, fuel: bool) -> None:
         """Keeps a module, whole or not at all; raises OSError when the disk does not take it."""
-        header = json.dumps(self._header(artifact, fuel=fuel)).encode()
-        rest = _HEADER.pack(len(header)) + header + code
+        facts = {"maker": self._maker, "fuel": fuel, "module": entry.artifact.facts()}
+        header = json.dumps(facts).encode()
+        rest = b"".join((_HEADER.pack(len(header), len(entry.shape)), header, entry.shape, entry.code))
         try:
             part = self._write_part(self._mac(rest), rest)
         except OSError:
             if self.folder == self.spare:
                 raise
-            self._put_spare(artifact, code, fuel=fuel)
+            self._put_spare(entry, fuel=fuel)
             return
-        part.replace(self._path(artifact.digest, fuel=fuel))
+        part.replace(self.folder / self._name(entry.artifact.digest, fuel=fuel))
 
-    def _put_spare(self, artifact: Artifact, code: bytes, *, fuel: bool) -> None:
+    def _put_spare(self, entry: Entry, *, fuel: bool) -> None:
         try:
-            Cache(self.spare).put(artifact, code, fuel=fuel)
+            Cache(self.spare).put(entry, fuel=fuel)
         except EngineError as error:
             raise OSError(errno.EACCES, str(error)) from error
 
@@ -157,7 +180,7 @@ class Cache:
 
     def drop(self, digest: str, *, fuel: bool) -> None:
         """Removes an entry that turned out to be of no use, wherever it is."""
-        name = self._path(digest, fuel=fuel).name
+        name = self._name(digest, fuel=fuel)
         for folder in (self.folder, self.spare):
             with suppress(OSError):
                 (folder / name).unlink()
@@ -175,15 +198,11 @@ class Cache:
                 if part.stat().st_mtime < before:
                     part.unlink()
 
-    def _path(self, digest: str, *, fuel: bool) -> Path:
-        maker = hashlib.sha256(f"{self._maker} {fuel}".encode()).hexdigest()[:16]
-        return self.folder / f"{digest}-{maker}.cwasm"
-
-    def _header(self, artifact: Artifact, *, fuel: bool) -> dict[str, Any]:
-        return {"maker": self._maker, "fuel": fuel, "module": artifact.facts()}
+    def _name(self, digest: str, *, fuel: bool) -> str:
+        return f"{digest}-{self._suffixes[fuel]}.cwasm"
 
     def _mac(self, content: bytes | memoryview) -> bytes:
-        return hmac.new(self._key, content, "sha256").digest()
+        return hmac.digest(self._key, content, "sha256")
 
     def _open_key(self) -> bytes:
         """The folder's key; of several processes that want to make it, one does."""
@@ -238,6 +257,11 @@ def _usual_folder() -> Path:
     """Where systemd says (CacheDirectory=), else where the XDG base directory specification says."""
     given = os.environ.get("CACHE_DIRECTORY") or os.environ.get("XDG_CACHE_HOME")
     return (Path(given) if given else Path.home() / ".cache") / "serverless-wasm"
+
+
+def _suffix(maker: str, *, fuel: bool) -> str:
+    """What tells one engine's entries from another's by their names."""
+    return hashlib.sha256(f"{maker} {fuel}".encode()).hexdigest()[:16]
 
 
 def _processor() -> str:

@@ -80,6 +80,7 @@ void wasmtime_pooling_allocation_config_total_tables_set(pool_t *, uint32_t);
 void wasmtime_pooling_allocation_config_total_stacks_set(pool_t *, uint32_t);
 void wasmtime_pooling_allocation_config_max_memory_size_set(pool_t *, size_t);
 void wasmtime_pooling_allocation_config_table_elements_set(pool_t *, size_t);
+void wasmtime_pooling_allocation_config_linear_memory_keep_resident_set(pool_t *, size_t);
 void wasmtime_pooling_allocation_strategy_set(wasm_config_t *, const pool_t *);
 void wasmtime_engine_increment_epoch(wasm_engine_t *);
 
@@ -127,11 +128,22 @@ uint8_t *wasmtime_memory_data(const wasmtime_context_t *, const wasmtime_memory_
 size_t wasmtime_memory_data_size(const wasmtime_context_t *, const wasmtime_memory_t *);
 """
 
+CELLS = """
+typedef struct {
+  wasmtime_instance_t instance;
+  wasm_trap_t *trap;
+  wasmtime_error_t *error;
+  wasmtime_extern_t function;
+  wasmtime_extern_t memory;
+} cells_t;
+"""
+"""A structure of ours: all that the engine writes to for one fiber."""
+
 EXTERN_FUNC, EXTERN_MEMORY = 0, 3  # wasmtime/extern.h
 KIND_OF_TYPE = {"i32": 0, "i64": 1, "f32": 2, "f64": 3}  # wasm_valkind_t and wasmtime_valkind_t agree here
 
 ffi: Any = FFI()
-ffi.cdef(DECLARATIONS)
+ffi.cdef(DECLARATIONS + CELLS)
 lib: Any = ffi.dlopen(str(wheel.filename))
 NULL = ffi.NULL
 

@@ -114,8 +114,7 @@ class CompilerProcess:
 
     def _find(self, data: bytes) -> tuple[str, Artifact | None]:
         digest = digest_of(data)
-        found = self._cache.get(digest, fuel=self._fuel)
-        return digest, found and found[0]
+        return digest, self._cache.find(digest, fuel=self._fuel)
 
     async def _ask(self, data: bytes, digest: str) -> Artifact:
         allowance = self._limits.allowance(len(data))

@@ -7,7 +7,8 @@ It must never be polled from two tasks, nor touched after `close`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from serverless_wasm.alarms import Alarm, Alarms
@@ -34,7 +35,7 @@ from serverless_wasm.wasm.capi import (
     take_text,
 )
 from serverless_wasm.wasm.engine import SLICE_TICKS, TICK, Engine
-from serverless_wasm.wasm.memory import Window
+from serverless_wasm.wasm.memory import Memory
 
 _UNCOUNTED = 2**64 - 1
 _WAITS = 8  # waits in a row that may have been over at once: each costs the loop some 50 us
@@ -81,6 +82,17 @@ class Watch(Alarm):
             self._task.cancel()
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of an exported function that returns nothing.
+
+    `values` are its arguments, pairs of a kind of capi.KIND_OF_TYPE and an integer.
+    """
+
+    function: bytes
+    values: tuple[tuple[int, int], ...] = ()
+
+
 class Fiber:
     """One instance in a fresh store, for one invocation.
 
@@ -90,9 +102,9 @@ class Fiber:
     """
 
     __slots__ = (
-        "_budget", "_cpu", "_error", "_instance", "_kept", "_memory", "_memory_item", "_pre", "_rested",
-        "_store", "_trap", "_waits", "answer", "background", "busy", "context", "deadline", "deliver",
-        "failure", "held", "host_calls", "number", "owner", "share", "waiting", "watch",
+        "_budget", "_calls", "_cells", "_cpu", "_engine", "_kept", "_pre", "_rested", "_store", "_waits",
+        "answer", "background", "busy", "context", "deadline", "deliver", "failure", "future", "held",
+        "host_calls", "memory", "number", "owner", "share", "waiting", "watch",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, pre: Any, limits: Limits, owner: Any) -> None:
@@ -100,9 +112,11 @@ class Fiber:
         self.deadline = 0.0
         self.watch: Watch | None = None  # once it has waited
         self.failure: BaseException | None = None
+        self.future: Any = None
         self.waiting: Awaitable[Any] | None = None
         self.deliver: Callable[[Any], None] | None = None
         self.answer: Any = None
+        self.memory: Memory | None = None
         self.host_calls = 0
         self.busy = 0.0
         self.share: Hashable = None
@@ -112,19 +126,16 @@ class Fiber:
         self._cpu = limits.cpu
         self._waits = 0
         self._rested = 0.0
-        self._memory: Any = None
         self._pre = pre
-        self._store = lib.wasmtime_store_new(engine.pointer, NULL, NULL)
-        self.context = lib.wasmtime_store_context(self._store)
-        lib.wasmtime_store_limiter(self._store, limits.memory, limits.table_elements, 1, -1, 1)
-        self.background = False
+        self._engine = engine
+        self._store = store = lib.wasmtime_store_new(engine.pointer, NULL, NULL)
+        self.context = lib.wasmtime_store_context(store)
+        lib.wasmtime_store_limiter(store, limits.memory, limits.table_elements, 1, -1, 1)
         lib.wasmtime_context_epoch_deadline_async_yield_and_update(self.context, 1)
         self.renew_slice()
         if engine.fuel:
             lib.wasmtime_context_set_fuel(self.context, limits.fuel or _UNCOUNTED)
-        self._instance = ffi.new("wasmtime_instance_t *")
-        self._trap = ffi.new("wasm_trap_t **")
-        self._error = ffi.new("wasmtime_error_t **")
+        self._cells = engine.lend_cells()
 
     def renew_slice(self) -> None:
         """Gives the guest a whole slice from now: what it waited for is not its own time.
@@ -134,76 +145,79 @@ class Fiber:
         self.background = False
         lib.wasmtime_context_set_epoch_deadline(self.context, SLICE_TICKS)
 
-    def begin_instance(self) -> Any:
-        """The future that makes the instance and runs its `start`."""
-        return lib.wasmtime_instance_pre_instantiate_async(
-            self._pre, self.context, self._instance, self._trap, self._error
+    def begin(self, calls: Iterable[Call]) -> None:
+        """Begins to make the instance, its `start` included; these calls come after it, in their order."""
+        self._calls = iter(calls)
+        cells = self._cells
+        self.future = lib.wasmtime_instance_pre_instantiate_async(
+            self._pre, self.context, cells.instance, cells.trap, cells.error
         )
 
-    def begin_call(self, name: bytes, values: tuple[tuple[int, int], ...] = ()) -> Any:
-        """The future of a call to an exported function that returns nothing.
+    def proceed(self) -> bool:
+        """Ends what is over, raising how it ended badly, and begins the next call; False if that was all.
 
-        `values` are pairs of a kind of capi.KIND_OF_TYPE and an integer. Raises GuestTrap when
-        there is no such function.
+        Raises GuestTrap when there is no such function.
         """
-        item = ffi.new("wasmtime_extern_t *")
-        found = lib.wasmtime_instance_export_get(self.context, self._instance, name, len(name), item)
+        self._drop()
+        own = self._cells.own
+        if self.failure or own.trap or own.error:
+            self._fail()
+        call = next(self._calls, None)
+        if call is None:
+            return False
+        self._begin(call)
+        return True
+
+    def _begin(self, call: Call) -> None:
+        cells, name, values = self._cells, call.function, call.values
+        item = cells.own.function
+        found = lib.wasmtime_instance_export_get(
+            self.context, cells.instance, name, len(name), cells.function_item
+        )
         if not found or item.kind != EXTERN_FUNC:
             raise GuestTrap(f"no exported function {printable(name)}")
-        arguments = ffi.new("wasmtime_val_t[]", [(kind, {"i64": value}) for kind, value in values])
-        self._kept = (item, arguments)  # the future reads both until it is deleted
-        function = ffi.addressof(item.of, "func")
-        return lib.wasmtime_func_call_async(
-            self.context, function, arguments, len(values), NULL, 0, self._trap, self._error
+        arguments = NULL
+        if values:  # kept, because the future reads them until it is deleted
+            arguments = self._kept = ffi.new("wasmtime_val_t[]", [(kind, {"i64": at}) for kind, at in values])
+        self.future = lib.wasmtime_func_call_async(
+            self.context, cells.function, arguments, len(values), NULL, 0, cells.trap, cells.error
         )
 
-    def window(self, caller: Any, start: int, size: int) -> Window:
-        """A checked window of the guest's memory, from the signed values that the guest passed.
+    def find_memory(self, caller: Any) -> Memory:
+        """The memory, from within a host function: in `start` there is no instance yet to ask.
 
-        `caller` is needed the first time: in `start` there is no instance yet to ask.
-        Raises GuestTrap when the memory is missing or the window is not inside it.
+        Raises GuestTrap when there is none.
         """
-        if self._memory is None:
-            self._memory = self._find_memory(caller)
-        return Window((self.context, self._memory), start & 0xFFFF_FFFF, size & 0xFFFF_FFFF_FFFF_FFFF)
-
-    def _find_memory(self, caller: Any) -> Any:
-        self._memory_item = ffi.new("wasmtime_extern_t *")
-        found = lib.wasmtime_caller_export_get(caller, b"memory", 6, self._memory_item)
-        if not found or self._memory_item.kind != EXTERN_MEMORY:
+        cells = self._cells
+        if not lib.wasmtime_caller_export_get(caller, b"memory", 6, cells.memory_item):
             raise GuestTrap("the module exports no memory")
-        return ffi.addressof(self._memory_item.of, "memory")
+        return self._found_memory()
+
+    def _found_memory(self) -> Memory:
+        cells = self._cells
+        if cells.own.memory.kind != EXTERN_MEMORY:
+            raise GuestTrap("the module exports no memory")
+        self.memory = Memory(self.context, cells.memory)
+        return self.memory
 
     def memory_size(self) -> int:
         """Bytes of linear memory now, which is its peak: a memory never shrinks. 0 without one."""
-        if self._memory is None and not self._find_exported():
+        if self.memory is not None:
+            return self.memory.look()
+        cells = self._cells
+        if not cells.own.instance.store_id:
             return 0
-        return int(lib.wasmtime_memory_data_size(self.context, self._memory))
+        found = lib.wasmtime_instance_export_get(
+            self.context, cells.instance, b"memory", 6, cells.memory_item
+        )
+        is_memory = found and cells.own.memory.kind == EXTERN_MEMORY
+        return self._found_memory().size if is_memory else 0
 
     def grown(self) -> int:
         """Bytes of memory since the last time this was asked."""
         size = self.memory_size()
         more, self.held = max(0, size - self.held), max(size, self.held)
         return more
-
-    def _find_exported(self) -> bool:
-        """Finds the memory without a caller, once there is an instance."""
-        if not self._instance.store_id:
-            return False
-        item = ffi.new("wasmtime_extern_t *")
-        found = lib.wasmtime_instance_export_get(self.context, self._instance, b"memory", 6, item)
-        if not found or item.kind != EXTERN_MEMORY:
-            return False
-        self._memory_item = item
-        self._memory = ffi.addressof(item.of, "memory")
-        return True
-
-    def abandon(self) -> None:
-        """Ends what a host function has begun, if the call was over before it was waited for."""
-        operation, self.waiting = self.waiting, None
-        close = getattr(operation, "close", None)
-        if close is not None:
-            close()
 
     def is_tired(self) -> bool:
         """Whether it has used a slice since it last gave way; a wait that is over at once is no rest."""
@@ -232,12 +246,12 @@ class Fiber:
             self.failure = failure
         return lib.wasmtime_trap_new(_HOST_FAILED, len(_HOST_FAILED))
 
-    def finish(self) -> None:
-        """Raises the InvocationError of a call that is over, if it ended badly."""
-        trap, error = self._trap[0], self._error[0]
-        self._trap[0], self._error[0] = NULL, NULL
-        text = _trap_of(trap) if trap != NULL else None
-        words = message_of(error) if error != NULL else None
+    def _fail(self) -> None:
+        """Raises the InvocationError of a call that ended badly."""
+        own = self._cells.own
+        text = _trap_of(own.trap) if own.trap else None
+        words = message_of(own.error) if own.error else None
+        own.trap = own.error = NULL
         if self.failure is not None:
             raise self.failure
         if text is not None:
@@ -245,12 +259,27 @@ class Fiber:
         if words is not None:
             raise _refusal(words)
 
+    def stop(self) -> None:
+        """Ends what is under way, which unwinds the guest, and what a host function has begun for it."""
+        if self.future is not None:
+            self._drop()
+        operation, self.waiting = self.waiting, None
+        close = getattr(operation, "close", None)
+        if close is not None:
+            close()
+
+    def _drop(self) -> None:
+        future, self.future = self.future, None
+        lib.wasmtime_call_future_delete(future)
+
     def close(self) -> None:
         """Frees the instance, its memory and its stack; no call of it may be under way."""
         if self.watch is not None:
             self.watch.cancel()
+        if self.memory is not None:
+            self.memory.close()
         lib.wasmtime_store_delete(self._store)
-        self._memory = None
+        self._engine.take_cells(self._cells)
 
 
 def _trap_of(trap: Any) -> InvocationError:

@@ -6,16 +6,17 @@ An exception must never leave a host function except through the fiber's own fai
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from struct import Struct
 from typing import Any
 
 from serverless_wasm.errors import CapabilityError, EngineError, LinkError
 from serverless_wasm.text import printable
 from serverless_wasm.wasm.capi import KIND_OF_TYPE, NULL, ffi, lib, message_of
 from serverless_wasm.wasm.engine import Engine
-from serverless_wasm.wasm.fiber import Fiber
+from serverless_wasm.wasm.fiber import Call, Fiber
 from serverless_wasm.wasm.memory import Window
 from serverless_wasm.wasm.modules import FunctionType, Import, Module
 from serverless_wasm.wasm.scheduler import Scheduler
@@ -30,6 +31,12 @@ class Kind(Enum):
     """A number, unsigned."""
     WINDOW = ("i32", "i64")
     """A pointer and a size, as a checked Window."""
+
+
+_RAW = {"i32": "I12x", "i64": "Q8x"}
+"""How `struct` reads a wasmtime_val_raw_t, unsigned; of an i32 only four bytes mean anything."""
+_TYPED = {"i32": "8xI20x", "i64": "8xQ16x"}
+"""The same for a wasmtime_val_t, which has its kind in front."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +75,14 @@ class HostFunction:
 class LinkedModule:
     """A module with its imports resolved; instances of it cost microseconds.
 
-    The recipe is freed with this object; instances that are alive keep what they need.
+    `calls` are those that answer a request. The recipe is freed with this object; instances that are alive
+    keep what they need.
     """
 
     module: Module
     pointer: Any
     linker: Linker  # keeps the callbacks alive
+    calls: tuple[Call, ...] = ()
 
 
 class Linker:
@@ -85,14 +94,14 @@ class Linker:
     def __init__(self, engine: Engine, scheduler: Scheduler, namespace: str) -> None:
         self._scheduler = scheduler
         self._namespace = namespace
-        self._functions: dict[str, HostFunction] = {}
+        self._offered: dict[str, FunctionType] = {}
         self._pointer = lib.wasmtime_linker_new(engine.pointer)
         self._ready = ffi.callback("bool(void *)", self._is_ready, error=True)
         self._callbacks: list[Any] = []
 
     def define(self, function: HostFunction) -> None:
         """Adds one host function."""
-        self._functions[function.name] = function
+        self._offered[function.name] = function.type
         if function.waits:
             callback = ffi.callback("wasmtime_func_async_callback_t", self._waiting(function))
             define = lib.wasmtime_linker_define_async_func
@@ -122,14 +131,14 @@ class Linker:
     def _missing(self, wanted: Import) -> str | None:
         if wanted.is_memory:
             return None
-        offered = self._functions.get(wanted.name) if wanted.module == self._namespace else None
+        offered = self._offered.get(wanted.name) if wanted.module == self._namespace else None
         if offered is None:
             return f"{wanted} is not offered"
-        if wanted.type != offered.type:
-            return f"{wanted} must be imported as {offered.type}"
+        if wanted.type != offered:
+            return f"{wanted} must be imported as {offered}"
         return None
 
-    def link(self, module: Module) -> LinkedModule:
+    def link(self, module: Module, calls: tuple[Call, ...] = ()) -> LinkedModule:
         """Resolves the module's imports; raises LinkError that names every one that does not fit."""
         missing = self.missing(module)
         if missing:
@@ -138,19 +147,19 @@ class Linker:
         error = lib.wasmtime_linker_instantiate_pre(self._pointer, module.pointer, pre)
         if error != NULL:
             raise LinkError(printable(message_of(error)))
-        return LinkedModule(module, ffi.gc(pre[0], lib.wasmtime_instance_pre_delete), self)
+        recipe = ffi.gc(pre[0], lib.wasmtime_instance_pre_delete)
+        return LinkedModule(module, recipe, self, calls)
 
     def _immediate(self, function: HostFunction) -> Callable[..., Any]:
         """The C callback of a function that answers at once."""
         scheduler, call, result = self._scheduler, function.call, function.result
-        arguments, core = _arguments(function), function.type.params
+        arguments = _arguments(function, _RAW)
 
         def callback(_env: Any, caller: Any, values: Any, _count: int) -> Any:
             fiber: Any = scheduler.current
             try:
                 fiber.charge()
-                numbers = [getattr(values[at], kind) for at, kind in enumerate(core)]
-                value = call(fiber.owner, *arguments(fiber, caller, numbers))
+                value = call(fiber.owner, *arguments(fiber, caller, values))
             except CapabilityError as refusal:
                 value = refusal.abi_code
             except BaseException as failure:
@@ -164,7 +173,7 @@ class Linker:
     def _waiting(self, function: HostFunction) -> Callable[..., None]:
         """The C callback of a function that suspends the guest until its coroutine has ended."""
         scheduler, call, result = self._scheduler, function.call, function.result
-        arguments, core, ready = _arguments(function), function.type.params, self._ready
+        arguments, ready = _arguments(function, _TYPED), self._ready
 
         def callback(
             _env: Any, caller: Any, values: Any, _n: int, results: Any, _m: int, trap: Any, continuation: Any
@@ -173,8 +182,7 @@ class Linker:
             fiber: Any = scheduler.current
             try:
                 fiber.charge()
-                numbers = [getattr(values[at].of, kind) for at, kind in enumerate(core)]
-                given = arguments(fiber, caller, numbers)
+                given = arguments(fiber, caller, values)
                 fiber.waiting = call(fiber.owner, *given)
                 fiber.deliver = _delivery(results, result, given)
             except BaseException as failure:
@@ -222,23 +230,33 @@ def _settle(answer: Any, given: list[Any]) -> Any:
     return answer
 
 
-def _arguments(function: HostFunction) -> Callable[[Fiber, Any, list[int]], list[Any]]:
-    """How to turn the guest's signed numbers into the host function's arguments."""
-    plan: list[tuple[Kind, int]] = []
-    at = 0
-    for kind in function.params:
-        plan.append((kind, at))
-        at += len(kind.value)
+def _arguments(function: HostFunction, forms: Mapping[str, str]) -> Callable[[Fiber, Any, Any], list[Any]]:
+    """How to turn the values that the guest passed into the host function's arguments."""
+    if not function.params:
+        return lambda _fiber, _caller, _values: []
+    form = Struct("=" + "".join(forms[name] for name in function.type.params))
+    unpack, size, places = form.unpack, form.size, _places(function.params)
 
-    def arguments(fiber: Fiber, caller: Any, numbers: list[int]) -> list[Any]:
+    def arguments(fiber: Fiber, caller: Any, values: Any) -> list[Any]:
+        numbers = unpack(ffi.buffer(values, size))
         return [
-            fiber.window(caller, numbers[at], numbers[at + 1])
-            if kind is Kind.WINDOW
-            else numbers[at] & (0xFFFF_FFFF if kind is Kind.U32 else 0xFFFF_FFFF_FFFF_FFFF)
-            for kind, at in plan
+            Window(fiber.memory or fiber.find_memory(caller), numbers[at], numbers[at + 1])
+            if is_window
+            else numbers[at]
+            for at, is_window in places
         ]
 
     return arguments
+
+
+def _places(params: tuple[Kind, ...]) -> list[tuple[int, bool]]:
+    """Where each argument begins among the guest's values, and whether it is a window."""
+    places: list[tuple[int, bool]] = []
+    at = 0
+    for kind in params:
+        places.append((at, kind is Kind.WINDOW))
+        at += len(kind.value)
+    return places
 
 
 def _function_type(wanted: FunctionType) -> Any:

@@ -1,7 +1,7 @@
 """Guest memory, bounds-checked: the only pointer arithmetic there is.
 
 Unsigned pointers and sizes come in, bytes go out and in; a window outside the memory ends the guest.
-No view is kept across calls: the guest may grow its memory between any two.
+Nothing is readable or writable any more once the memory's store is freed.
 """
 
 from __future__ import annotations
@@ -12,37 +12,79 @@ from serverless_wasm.errors import GuestTrap
 from serverless_wasm.wasm.capi import ffi, lib
 
 
+class Memory:
+    """The linear memory of one store.
+
+    The engine is asked only when a window does not fit into what is known: a memory never shrinks, and one
+    of the pool never moves, as its slot has room for the largest (engine.MAX_MEMORY).
+    """
+
+    __slots__ = ("_context", "_memory", "data", "size")
+
+    def __init__(self, context: Any, memory: Any) -> None:
+        self._context = context
+        self._memory = memory
+        self.size = 0
+        self.data: Any = bytearray()
+        self.look()
+
+    def look(self) -> int:
+        """Sees how large the memory is by now; returns its bytes."""
+        size: int = lib.wasmtime_memory_data_size(self._context, self._memory)
+        if size != self.size:
+            self.size = size
+            self.data = ffi.buffer(lib.wasmtime_memory_data(self._context, self._memory), size)
+        return size
+
+    def close(self) -> None:
+        """The store is about to be freed, and another guest's memory may lie there soon."""
+        self.size = 0
+        self.data = _Gone()
+        self._context = self._memory = None
+
+    def require(self, start: int, size: int) -> None:
+        """Raises GuestTrap if these bytes are not all inside, the memory having grown or not."""
+        if self._context is None or start + size > self.look():
+            raise GuestTrap(f"memory_bounds: {size} bytes at {start}, memory has {self.size}")
+
+
+class _Gone:
+    """The bytes of a memory that is freed."""
+
+    __slots__ = ()
+
+    def __getitem__(self, _place: slice) -> bytes:
+        raise GuestTrap("memory_bounds: the guest is gone")
+
+    def __setitem__(self, _place: slice, _data: bytes) -> None:
+        raise GuestTrap("memory_bounds: the guest is gone")
+
+
 class Window:
-    """`size` bytes of guest memory from `start`, checked when made; rechecked when touched.
+    """`size` bytes of guest memory from `start`, checked when made; they stay inside, as it never shrinks.
 
     A window of size zero may lie anywhere up to the end of the memory, end included.
     """
 
-    __slots__ = ("_context", "_memory", "size", "start")
+    __slots__ = ("_memory", "size", "start")
 
-    def __init__(self, memory: tuple[Any, Any], start: int, size: int) -> None:
-        self._context, self._memory = memory
+    def __init__(self, memory: Memory, start: int, size: int) -> None:
+        if start + size > memory.size:
+            memory.require(start, size)
+        self._memory = memory
         self.start = start
         self.size = size
-        self._check()
 
     def read(self, most: int | None = None) -> bytes:
         """The window's bytes, at most `most` of them from its start."""
         size = self.size if most is None or most > self.size else most
-        return bytes(ffi.buffer(self._base() + self.start, size)) if size else b""
+        data: bytes = self._memory.data[self.start : self.start + size]
+        return data
 
     def write(self, data: bytes) -> int:
         """Writes as much of `data` as fits and returns how much that is."""
-        count = min(len(data), self.size)
-        if count:
-            self._check()
-            ffi.memmove(self._base() + self.start, data, count)
+        count = len(data)
+        if count > self.size:
+            count, data = self.size, data[: self.size]
+        self._memory.data[self.start : self.start + count] = data
         return count
-
-    def _base(self) -> Any:
-        return lib.wasmtime_memory_data(self._context, self._memory)
-
-    def _check(self) -> None:
-        length = lib.wasmtime_memory_data_size(self._context, self._memory)
-        if self.start + self.size > length:
-            raise GuestTrap(f"memory_bounds: {self.size} bytes at {self.start}, memory has {length}")

@@ -1,13 +1,13 @@
 """Who runs next: guests that wait for little come first, busy ones share one slice a loop turn.
 
-Fibers and their futures come in; a call's end goes out. Everything happens on one event loop.
+Fibers and their calls come in; how these ended goes out. Everything happens on one event loop.
 It must never run a guest without a ticker, nor leave a future alive behind a failure.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableSequence
+from collections.abc import Iterable, MutableSequence
 from time import thread_time
 from typing import Any
 
@@ -17,36 +17,37 @@ from serverless_wasm.wasm.admission import Admission, machine_memory
 from serverless_wasm.wasm.background import Background
 from serverless_wasm.wasm.capi import lib
 from serverless_wasm.wasm.engine import Engine
-from serverless_wasm.wasm.fiber import Fiber, Watch
+from serverless_wasm.wasm.fiber import Call, Fiber, Watch
 
-Cell = MutableSequence[int] | memoryview
-"""Whatever has a number as its first item."""
+Cells = MutableSequence[int] | memoryview
+"""Whatever has two numbers as its first items."""
 
 
 class Scheduler:
     """Runs the fibers of one engine on one event loop; `memory` bytes are there for all of them.
 
     The first item of `running` is the number of the fiber that runs at this moment, else 0: it tells
-    another process who it was when this one dies.
+    another process who it was when this one dies. The second one counts how often one has begun to run.
     """
 
-    def __init__(self, engine: Engine, memory: int | None = None, running: Cell | None = None) -> None:
+    def __init__(self, engine: Engine, memory: int | None = None, running: Cells | None = None) -> None:
         self.admission = Admission(engine.slots, memory or machine_memory())
         self.current: Fiber | None = None
         self.engine = engine
         self._ticker = engine.ticker
         self._alarms = Alarms()
         self._background = Background(engine.ticker)
-        self._running: Cell = [0] if running is None else running
+        self._running: Cells = [0, 0] if running is None else running
 
-    async def run(self, fiber: Fiber, future: Any) -> None:
-        """Drives one call of a fiber to its end; raises how it ended badly.
+    async def run(self, fiber: Fiber, calls: Iterable[Call]) -> None:
+        """Makes the fiber's instance and drives its calls to their end; raises how one ended badly.
 
-        The future is deleted whatever happens; in the middle of a call that unwinds the guest.
+        Whatever happens, nothing is under way afterwards: in the middle of a call the guest is unwound.
         Cancelling the task cancels what the guest waits for.
         """
+        fiber.begin(calls)
         try:
-            while not self._poll(fiber, future):
+            while not self._stretch(fiber):
                 fiber.check_cpu()
                 self.admission.grow(fiber.grown())
                 if fiber.waiting is not None:
@@ -55,9 +56,7 @@ class Scheduler:
                         continue
                 await self._slice(fiber)
         finally:
-            lib.wasmtime_call_future_delete(future)
-            fiber.abandon()
-        fiber.finish()
+            fiber.stop()
 
     async def _wait(self, fiber: Fiber) -> None:
         """Waits for the operation that a host function began, no longer than to the deadline."""
@@ -78,19 +77,23 @@ class Scheduler:
             raise
         fiber.waiting = None
 
-    def _poll(self, fiber: Fiber, future: Any) -> bool:
-        """Runs the guest until it is over, waits, or has used its slice."""
+    def _stretch(self, fiber: Fiber) -> bool:
+        """Runs the guest until its calls are over (True), or it waits, or has used its slice."""
         self.current = fiber
-        self._running[0] = fiber.number
+        running = self._running
+        running[0] = fiber.number
+        running[1] += 1
         self._ticker.enter(yielding=fiber.background)
         began = thread_time()
         try:
-            over: bool = lib.wasmtime_call_future_poll(future)
-            return over
+            while lib.wasmtime_call_future_poll(fiber.future):
+                if not fiber.proceed():
+                    return True
+            return False
         finally:
             fiber.busy += thread_time() - began
             self._ticker.leave()
-            self._running[0] = 0
+            running[0] = 0
             self.current = None
 
     async def _slice(self, fiber: Fiber) -> None:

@@ -1,0 +1,143 @@
+"""What a request costs, in numbers that do not depend on the machine's mood (docs/performance.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+import uvloop
+
+from sandbox import wat
+from serverless_wasm.events import Event
+from serverless_wasm.limits import DoorLimits
+from serverless_wasm.server.connection import Connection, Shared
+from serverless_wasm.wasm import fiber, linker, memory, scheduler
+from serving import started
+
+REQUEST = b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n"
+HELLO = """(module (import "env" "response_set_body" (func $body (param i32 i64)))
+  (memory (export "memory") 2) (data (i32.const 16) "Hello, world!\\0a")
+  (func (export "handle") (call $body (i32.const 16) (i64.const 14))))"""
+CALLS = """(module (import "env" "request_get_header" (func $header (param i32 i64 i32 i64) (result i64)))
+  (import "env" "response_set_body" (func $body (param i32 i64)))
+  (memory (export "memory") 2) (data (i32.const 16) "host")
+  (func (export "handle") (local $left i32) (local.set $left (i32.const 100))
+    (loop (drop (call $header (i32.const 16) (i64.const 4) (i32.const 64) (i64.const 16)))
+      (br_if 0 (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+    (call $body (i32.const 64) (i64.const 9))))"""
+
+
+class Wire(asyncio.Transport):
+    """A transport that keeps the last answer."""
+
+    answer = b""
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return ("127.0.0.1", 5000) if name == "peername" else default
+
+    def write(self, data: bytes | bytearray | memoryview[int]) -> None:
+        self.answer = bytes(data)
+
+    def is_closing(self) -> bool:
+        return False
+
+
+class Counts(Counter[str]):
+    """Calls of Python functions, of built-in ones, and of the engine."""
+
+    def __enter__(self) -> None:
+        sys.setprofile(self._note)
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+
+    def _note(self, _frame: FrameType, event: str, _argument: object) -> None:
+        self[event] += 1
+
+
+class Engine:
+    """The engine's library, each call of which is counted."""
+
+    def __init__(self, library: Any, counts: Counts) -> None:
+        self._library = library
+        self._counts = counts
+
+    def __getattr__(self, name: str) -> Any:
+        self._counts["engine"] += 1
+        return getattr(self._library, name)
+
+
+@pytest.fixture
+def counts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counts]:
+    """Counts the engine's calls at once, the others within `with`; the collector stays out of it."""
+    made = Counts()
+    for room in (fiber, linker, memory, scheduler):
+        monkeypatch.setattr(room, "lib", Engine(room.lib, made))
+    gc.disable()
+    yield made
+    gc.enable()
+
+
+def cost(folder: Path, module: str, counts: Counts) -> dict[str, int]:
+    """What one request to the module costs, from the transport and back, once everything is warm."""
+    (folder / "guest.wasm").write_bytes(wat(module))
+    (folder / "config.toml").write_text('[[applications]]\nfile_path = "guest.wasm"\nurl_path = "/guest"\n')
+    events: list[Event] = []
+
+    async def main() -> None:
+        service = await started(folder / "config.toml", events.append)
+        loop = asyncio.get_running_loop()
+        shared = Shared(handler=service.handle, limits=DoorLimits(), emit=events.append)
+        connection, wire = Connection(shared, loop), Wire()
+        connection.connection_made(wire)
+
+        async def ask() -> None:  # from a callback of the loop, as a transport does
+            answered: asyncio.Future[None] = loop.create_future()
+
+            def arrive() -> None:
+                connection.data_received(REQUEST % b"guest")
+                answered.set_result(None)
+
+            loop.call_soon(arrive)
+            await answered
+
+        for _ in range(20):
+            await ask()
+        counts.clear()
+        with counts:
+            await ask()
+        assert wire.answer.startswith(b"HTTP/1.1 200 OK\r\n"), wire.answer
+        connection.connection_lost(None)
+        await service.stop()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+    return {"python": counts["call"], "builtin": counts["c_call"], "engine": counts["engine"]}
+
+
+def within(found: dict[str, int], most: dict[str, int]) -> None:
+    """No count is above its budget, nor so far below that the budget guards nothing any more.
+
+    Later Pythons make fewer calls: they inline comprehensions (PEP 709).
+    """
+    for kind, budget in most.items():
+        assert 0.7 * budget <= found[kind] <= budget, f"{kind}: {found[kind]}, budget {budget}"
+
+
+def test_hello(tmp_path: Path, counts: Counts) -> None:
+    """A request that waits for nothing: no task, one poll for each of its two calls, one window."""
+    within(cost(tmp_path, HELLO, counts), {"python": 112, "builtin": 70, "engine": 18})
+
+
+def test_host_call(tmp_path: Path, counts: Counts) -> None:
+    """A host call of two windows asks nothing of the engine."""
+    found = cost(tmp_path, CALLS, counts)
+
+    within(found, {"python": 1420, "builtin": 680, "engine": 19})
