@@ -217,7 +217,7 @@ RULES = (
         "answers 413 to a body in HTTP/1.0 with a method that seldom has one",
         "RFC 9110 section 9.3.1: such a body has no meaning, and is framed as any other",
         lambda at: (
-            _refused(at, 413) and _has(at, rb"^(GET|HEAD|DELETE|[A-Z]+) [^\r\n]* HTTP/(1\.0|0\.9|[02-9])")
+            _refused(at, 413) and _has(at, rb"^(GET|HEAD|DELETE|[A-Z]+) [^\r\n]*[ \t]HTTP/(1\.0|0\.9|[02-9])")
         ),
     ),
     Rule(

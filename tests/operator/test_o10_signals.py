@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from conditions import HELLO_APPLICATION, application, hello_folder, processes, serve
+from processes.running import until
 from program import ASKS, Folder, Service
 
 LOUD = frozenset({"worker_lost", "worker_replaced", "internal_fault", "reload_refused", "application_broken"})
@@ -102,12 +103,21 @@ def test_storm_for_every_process(folder: Folder, name: str) -> None:
     """Signals that reach all processes, as those of a terminal do, end none of those that serve."""
     with scene(folder) as running:
         pids = list(processes(running.service.process.pid))
+        number = signal.Signals[name]
+        until(lambda: all(withstands(pid, number) for pid in pids))  # the one in reserve may be starting
         for _ in range(20):
             for pid in pids[1:] if name == "SIGINT" else pids:
-                os.kill(pid, signal.Signals[name])
+                os.kill(pid, number)
             assert running.get() == b"hello"
         running.check()
         assert set(pids) <= set(processes(running.service.process.pid))
+
+
+def withstands(pid: int, number: signal.Signals) -> bool:
+    """Whether a process ignores or handles a signal, or it is one that ends nobody (proc(5), status)."""
+    words = (line.split() for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    masks = [int(word[1], 16) for word in words if word[0] in {"SigIgn:", "SigCgt:"}]
+    return number is signal.SIGCHLD or any(mask >> (number - 1) & 1 for mask in masks)
 
 
 def test_storm_of_all(folder: Folder) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from conditions import hello_folder, start
+from processes.running import until
 from program import PROGRAM, Folder, Service
 
 
@@ -72,6 +73,7 @@ def test_copy_and_truncate(folder: Folder, logged: Service) -> None:
     copies = []
     for number in range(3):
         ask(logged, 20)
+        until(lambda: finished(lines(log.read_text())) == 20)  # a record is written a turn after the answer
         copies.append(Path(shutil.copy(log, folder.path / f"log.{number}")))
         os.truncate(log, 0)
     ask(logged, 20)
