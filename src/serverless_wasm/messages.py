@@ -29,8 +29,11 @@ class Headers(Struct, frozen=True):
 
     def get(self, name: bytes) -> bytes | None:
         """The field's values joined by `, ` (RFC 9110 section 5.2), or None when missing."""
-        values = self.all(name)
-        return b", ".join(values) if values else None
+        found = None
+        for key, value in self.fields:
+            if key == name:
+                found = value if found is None else b"%b, %b" % (found, value)
+        return found
 
 
 @runtime_checkable
@@ -39,6 +42,9 @@ class Arriving(Protocol):
 
     async def ready(self) -> None:
         """Waits for the first of them."""
+
+    async def collect(self, most: int) -> bytes:
+        """All of them in one, or more than `most` bytes."""
 
 
 class Body:
@@ -94,6 +100,11 @@ class Body:
         return self._whole
 
     async def _collect(self, limit: int) -> bytes:
+        if isinstance(self._chunks, Arriving):
+            body = await self._chunks.collect(limit)
+            if len(body) > limit:
+                raise BodyTooLarge(f"body beyond the limit of {limit} bytes")
+            return body
         chunks: list[bytes] = []
         total = 0
         async for chunk in self._chunks:

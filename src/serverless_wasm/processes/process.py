@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 from serverless_wasm.events import Emit, InternalFault
@@ -73,6 +74,13 @@ class Call:
         return cls(outfit=Outfit(**{**outfit, "sockets": tuple(outfit["sockets"])}), **document)
 
 
+ALLOCATOR = MappingProxyType(
+    {"MALLOC_TRIM_THRESHOLD_": str(32 << 20), "MALLOC_MMAP_THRESHOLD_": str(32 << 20)}
+)
+"""Keeps a worker's glibc from giving every large body's memory back, to be asked for page by page again: a
+quarter of what it costs to echo 1 MiB. Read by no other libc; the operator's environment comes first."""
+
+
 class WorkerProcess:
     """One worker, from `start` to the end of `gone`."""
 
@@ -100,6 +108,7 @@ class WorkerProcess:
                     stdin=asyncio.subprocess.DEVNULL,
                     start_new_session=True,  # the signals of a terminal are the supervisor's business
                     pass_fds=(theirs.fileno(), outfit.crumbs, outfit.lock, *outfit.sockets),
+                    env={**ALLOCATOR, **os.environ},
                 )
             except BaseException:
                 ours.close()

@@ -16,7 +16,7 @@ from serverless_wasm.errors import BadRequest, Error, RequestError
 from serverless_wasm.events import Emit, RequestRefused
 from serverless_wasm.messages import Body, Handler, Headers, Request, Response
 from serverless_wasm.server.head import CHUNKED, address_text, examine, host_name, request_ids, split_target
-from serverless_wasm.server.intake import HIGH_WATER, LOW_WATER, Intake
+from serverless_wasm.server.intake import Intake
 from serverless_wasm.server.wire import BODILESS, checked_status, fault_response, fields, length
 from serverless_wasm.text import printable
 
@@ -190,11 +190,11 @@ class _Client:
             self.intake.feed(piece)
             if not more:
                 self.intake.end()
-            if self.intake.buffered > HIGH_WATER:
+            if self.intake.full:
                 await self._read_down()
 
     async def _read_down(self) -> None:
-        while self.intake.buffered > LOW_WATER:
+        while not self.intake.roomy:
             self._asked.clear()
             await self._asked.wait()
 

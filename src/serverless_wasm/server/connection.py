@@ -25,7 +25,7 @@ from serverless_wasm.messages import Handler, Request, Response
 from serverless_wasm.server.crowd import Crowd
 from serverless_wasm.server.deadline import Deadline
 from serverless_wasm.server.head import address_text, request_ids
-from serverless_wasm.server.intake import HIGH_WATER, LOW_WATER, Intake
+from serverless_wasm.server.intake import HIGH_WATER, Intake
 from serverless_wasm.server.outlet import Outlet
 from serverless_wasm.server.pace import Pace
 from serverless_wasm.server.reader import BETWEEN, DONE, HEAD, Reader, Turn
@@ -225,11 +225,7 @@ class Connection(asyncio.Protocol):
         """Whether there is more to do than is wise to keep."""
         if intake is not None and intake.unwanted > DRAIN:
             self._leave()
-        return (
-            self._ahead > HIGH_WATER
-            or len(self._queue) > PIPELINE
-            or (intake is not None and intake.buffered > HIGH_WATER)
-        )
+        return self._ahead > HIGH_WATER or len(self._queue) > PIPELINE or (intake is not None and intake.full)
 
     def _hold(self, rest: bytes) -> None:
         """Stops reading; a deadline for the client does not run while it is we who wait."""
@@ -242,7 +238,7 @@ class Connection(asyncio.Protocol):
     def _unhold(self) -> None:
         """Reads on, if enough was done; a body that we made wait has all its time again."""
         intake = self._reader.intake
-        if self._queue or (intake is not None and intake.buffered > LOW_WATER):
+        if self._queue or (intake is not None and not intake.roomy):
             return
         rest, self._rest, self._held = self._rest, b"", False
         self._set_deadline()

@@ -31,12 +31,16 @@ class Intake:
     `invited` is false while the client waits for 100 Continue before it sends anything.
     """
 
-    __slots__ = ("_arrived", "_error", "_on_read", "_state", "_waiting", "invited", "unwanted")
+    __slots__ = (
+        "_arrived", "_enough", "_error", "_most", "_on_read", "_state", "_waiting", "invited", "unwanted",
+    )  # fmt: skip
 
     def __init__(self, on_read: Callable[[Intake], None], *, invited: bool = True) -> None:
         self.invited = invited
         self.unwanted = 0
         self._arrived = bytearray()  # in one piece: small ones would take fifty bytes each beside their own
+        self._enough = 1
+        self._most = HIGH_WATER
         self._error: Error | None = None
         self._on_read = on_read
         self._state = _State.ARRIVING
@@ -46,6 +50,16 @@ class Intake:
     def buffered(self) -> int:
         """Bytes that have arrived and were not read."""
         return len(self._arrived)
+
+    @property
+    def full(self) -> bool:
+        """Whether no more should be read from the client for now."""
+        return len(self._arrived) > self._most
+
+    @property
+    def roomy(self) -> bool:
+        """Whether more may be read again."""
+        return len(self._arrived) <= self._most // 2
 
     @property
     def whole(self) -> bool:
@@ -63,7 +77,8 @@ class Intake:
             self.unwanted += len(data)
         elif data and self._state is _State.ARRIVING:
             self._arrived += data
-            self._wake()
+            if len(self._arrived) >= self._enough:
+                self._wake()
 
     def end(self) -> None:
         """The last byte has arrived."""
@@ -89,10 +104,18 @@ class Intake:
     async def ready(self) -> None:
         """Waits until the body is whole, or enough is here to begin with; raises what it failed with."""
         self._on_read(self)
-        while self._state is _State.ARRIVING and len(self._arrived) < LOW_WATER:
-            await self._arrival()
+        await self._until(LOW_WATER)
         if self._error is not None:
             raise self._error
+
+    async def collect(self, most: int) -> bytes:
+        """All of it, as soon as it is here, or more than `most` bytes are; raises what it failed with."""
+        self._most = 2 * most  # it will be kept here until it is whole: then nobody need wait in between
+        self._on_read(self)
+        await self._until(most + 1)
+        if self._error is not None:
+            raise self._error
+        return self._take()
 
     def __aiter__(self) -> Intake:
         return self
@@ -105,9 +128,18 @@ class Intake:
                 raise self._error
             if self._state is _State.WHOLE:
                 raise StopAsyncIteration
-            await self._arrival()
+            await self._until(1)
+        return self._take()
+
+    def _take(self) -> bytes:
         arrived, self._arrived = self._arrived, bytearray()
         return bytes(arrived)
+
+    async def _until(self, enough: int) -> None:
+        """Waits until so many bytes are here, or no more will come."""
+        self._enough = enough
+        while self._state is _State.ARRIVING and len(self._arrived) < enough:
+            await self._arrival()
 
     async def _arrival(self) -> None:
         if self._waiting is not None:

@@ -17,6 +17,8 @@ from serverless_wasm.server.wire import BODILESS, Heads, fault_response, length
 
 PIECE = 64 * 1024
 """Bytes given to the transport at once; it asks us to wait at 64 KiB, so it never holds twice as much."""
+LARGE_PIECE = 4 * PIECE
+"""The same for a part of a body that is kept here anyway: the transport only sees it."""
 
 
 class Outlet:
@@ -76,9 +78,12 @@ class Outlet:
 
     async def write_rest(self, body: bytes) -> None:
         """Writes what `write` returned, piece by piece."""
-        for piece in _pieces(body):
-            self._send(piece)
+        view, last = memoryview(body), len(body) - PIECE
+        for start in range(0, last, LARGE_PIECE):
+            self._send(view[start : min(start + LARGE_PIECE, last)])
             await self.room()
+        self._send(body[max(last, 0) :])  # a copy: the transport may hold it when the body is forgotten
+        await self.room()
 
     async def stream(
         self, request: Request, response: Response, chunks: AsyncIterator[bytes], *, keep: bool
@@ -124,7 +129,7 @@ class Outlet:
         if chunked:
             self._send(b"0\r\n\r\n")
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes | memoryview) -> None:
         self._transport.write(data)
         self._pace.wrote(len(data))
 
