@@ -140,4 +140,4 @@ def test_host_call(tmp_path: Path, counts: Counts) -> None:
     """A host call of two windows asks nothing of the engine."""
     found = cost(tmp_path, CALLS, counts)
 
-    within(found, {"python": 1420, "builtin": 680, "engine": 19})
+    within(found, {"python": 1020, "builtin": 600, "engine": 19})

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sandbox import Sandbox
 from serverless_wasm.errors import GuestTrap
 from serverless_wasm.wasm.linker import HostFunction, Kind
-from serverless_wasm.wasm.memory import Memory, Window
+from serverless_wasm.wasm.memory import Memory, Window, two_windows, window
 
 SIZE = 65_536
 GUEST = """(module (import "env" "look" (func $look (param i32 i64))) (memory (export "memory") 1 2)
@@ -24,8 +24,8 @@ GUEST = """(module (import "env" "look" (func $look (param i32 i64))) (memory (e
 def with_memory(sandbox: Sandbox, look: Any) -> None:
     """Calls `look` with the memory of a live guest."""
 
-    def host(_owner: None, window: Window) -> None:
-        look(window._memory)
+    def host(_owner: None, made: Window) -> None:
+        look(made.memory)
 
     asyncio.run(sandbox.run(sandbox.link(GUEST, HostFunction("look", (Kind.WINDOW,), None, host))))
 
@@ -36,21 +36,40 @@ def test_window_is_exactly_its_bytes(sandbox: Sandbox) -> None:
     length = st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 9), st.integers(SIZE - 9, SIZE + 9))
 
     def look(memory: Memory) -> None:
-        everything = Window(memory, 0, SIZE)
+        everything = window(memory, 0, SIZE)
 
         @given(edge, length, st.binary(max_size=12))
         def check(start: int, size: int, data: bytes) -> None:
             before = everything.read()
             if start + size > SIZE:
                 with pytest.raises(GuestTrap, match="memory_bounds"):
-                    Window(memory, start, size)
+                    window(memory, start, size)
                 assert before == everything.read()
                 return
-            window = Window(memory, start, size)
-            count = window.write(data)
+            found = window(memory, start, size)
+            count = found.write(data)
             assert count == min(len(data), size)
             assert everything.read() == before[:start] + data[:count] + before[start + count :]
-            assert window.read(5) == everything.read()[start : start + size][:5]
+            assert found.read(5) == everything.read()[start : start + size][:5]
+
+        check()
+
+    with_memory(sandbox, look)
+
+
+def test_two_windows_are_two(sandbox: Sandbox) -> None:
+    """Either may be the one that is outside."""
+    number = st.one_of(st.integers(0, 2**64 - 1), st.integers(SIZE - 9, SIZE + 9), st.integers(0, 9))
+
+    def look(memory: Memory) -> None:
+        @given(st.tuples(number, number, number, number))
+        def check(places: tuple[int, int, int, int]) -> None:
+            pairs = [places[:2], places[2:]]
+            if any(start + size > SIZE for start, size in pairs):
+                with pytest.raises(GuestTrap, match="memory_bounds"):
+                    two_windows(memory, places)
+                return
+            assert pairs == [(made.start, made.size) for made in two_windows(memory, places)]
 
         check()
 
@@ -83,14 +102,14 @@ def test_guest_without_memory_cannot_pass_a_window(sandbox: Sandbox) -> None:
 def test_a_window_of_a_guest_that_is_gone_touches_nothing(sandbox: Sandbox) -> None:
     """Another guest's memory may lie there by now: whatever kept a window past the end gets a GuestTrap."""
     kept: list[Window] = []
-    look = HostFunction("look", (Kind.WINDOW,), None, lambda _owner, window: kept.append(window))
+    look = HostFunction("look", (Kind.WINDOW,), None, lambda _owner, made: kept.append(made))
 
     asyncio.run(sandbox.run(sandbox.link(GUEST, look), b"grow"))
 
-    for window in kept:
+    for made in kept:
         with pytest.raises(GuestTrap, match="gone"):
-            window.read()
+            made.read()
         with pytest.raises(GuestTrap, match="gone"):
-            window.write(b"x")
+            made.write(b"x")
         with pytest.raises(GuestTrap, match="memory_bounds"):
-            Window(window._memory, 0, 1)
+            window(made.memory, 0, 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from serverless_wasm.alarms import Alarm, Alarms
 from serverless_wasm.errors import (
@@ -102,8 +102,8 @@ class Fiber:
     """
 
     __slots__ = (
-        "_budget", "_calls", "_cells", "_cpu", "_engine", "_kept", "_pre", "_rested", "_store", "_waits",
-        "answer", "background", "busy", "context", "deadline", "deliver", "failure", "future", "held",
+        "_calls", "_cells", "_cpu", "_engine", "_kept", "_pre", "_rested", "_store", "_waits", "answer",
+        "background", "budget", "busy", "context", "deadline", "deliver", "failure", "future", "held",
         "host_calls", "memory", "number", "owner", "share", "waiting", "watch",
     )  # fmt: skip
 
@@ -122,7 +122,7 @@ class Fiber:
         self.share: Hashable = None
         self.number = 0
         self.held = 0
-        self._budget = limits.host_calls
+        self.budget = limits.host_calls
         self._cpu = limits.cpu
         self._waits = 0
         self._rested = 0.0
@@ -237,8 +237,12 @@ class Fiber:
     def charge(self) -> None:
         """Counts one host call; raises HostLimit when the budget is spent."""
         self.host_calls += 1
-        if self.host_calls > self._budget:
-            raise HostLimit(f"host_calls: more than {self._budget}")
+        if self.host_calls > self.budget:
+            self.overspend()
+
+    def overspend(self) -> NoReturn:
+        """Raises HostLimit: the budget is spent."""
+        raise HostLimit(f"host_calls: more than {self.budget}")
 
     def fail(self, failure: BaseException) -> Any:
         """Records why a host function ends the guest, and makes the trap that does so."""

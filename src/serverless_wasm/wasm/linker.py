@@ -17,7 +17,7 @@ from serverless_wasm.text import printable
 from serverless_wasm.wasm.capi import KIND_OF_TYPE, NULL, ffi, lib, message_of
 from serverless_wasm.wasm.engine import Engine
 from serverless_wasm.wasm.fiber import Call, Fiber
-from serverless_wasm.wasm.memory import Window
+from serverless_wasm.wasm.memory import Window, two_windows, window
 from serverless_wasm.wasm.modules import FunctionType, Import, Module
 from serverless_wasm.wasm.scheduler import Scheduler
 
@@ -153,19 +153,23 @@ class Linker:
     def _immediate(self, function: HostFunction) -> Callable[..., Any]:
         """The C callback of a function that answers at once."""
         scheduler, call, result = self._scheduler, function.call, function.result
-        arguments = _arguments(function, _RAW)
+        arguments, is_wide = _arguments(function, _RAW), result == "i64"
 
         def callback(_env: Any, caller: Any, values: Any, _count: int) -> Any:
             fiber: Any = scheduler.current
             try:
-                fiber.charge()
+                fiber.host_calls += 1  # Fiber.charge, without a call: a guest may make a thousand of these
+                if fiber.host_calls > fiber.budget:
+                    fiber.overspend()
                 value = call(fiber.owner, *arguments(fiber, caller, values))
             except CapabilityError as refusal:
                 value = refusal.abi_code
             except BaseException as failure:
                 return fiber.fail(failure)
-            if result:
-                setattr(values[0], result, value)
+            if is_wide:
+                values.i64 = value
+            elif result:
+                values.i32 = value
             return NULL
 
         return callback
@@ -236,11 +240,18 @@ def _arguments(function: HostFunction, forms: Mapping[str, str]) -> Callable[[Fi
         return lambda _fiber, _caller, _values: []
     form = Struct("=" + "".join(forms[name] for name in function.type.params))
     unpack, size, places = form.unpack, form.size, _places(function.params)
+    if function.params == (Kind.WINDOW, Kind.WINDOW):  # a key and a buffer: the most frequent, written out
+
+        def windows(fiber: Fiber, caller: Any, values: Any) -> list[Any]:
+            memory = fiber.memory or fiber.find_memory(caller)
+            return two_windows(memory, unpack(ffi.buffer(values, size)))
+
+        return windows
 
     def arguments(fiber: Fiber, caller: Any, values: Any) -> list[Any]:
         numbers = unpack(ffi.buffer(values, size))
         return [
-            Window(fiber.memory or fiber.find_memory(caller), numbers[at], numbers[at + 1])
+            window(fiber.memory or fiber.find_memory(caller), numbers[at], numbers[at + 1])
             if is_window
             else numbers[at]
             for at, is_window in places

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import Struct
+
 from serverless_wasm.errors import GuestTrap
 from serverless_wasm.wasm.capi import ffi, lib
 
@@ -60,25 +62,21 @@ class _Gone:
         raise GuestTrap("memory_bounds: the guest is gone")
 
 
-class Window:
-    """`size` bytes of guest memory from `start`, checked when made; they stay inside, as it never shrinks.
+class Window(Struct, gc=False):
+    """`size` bytes of guest memory from `start`; only the functions below make it, which check it.
 
-    A window of size zero may lie anywhere up to the end of the memory, end included.
+    They stay inside, as a memory never shrinks. A window of size zero may lie anywhere up to the end of
+    the memory, end included.
     """
 
-    __slots__ = ("_memory", "size", "start")
-
-    def __init__(self, memory: Memory, start: int, size: int) -> None:
-        if start + size > memory.size:
-            memory.require(start, size)
-        self._memory = memory
-        self.start = start
-        self.size = size
+    memory: Memory
+    start: int
+    size: int
 
     def read(self, most: int | None = None) -> bytes:
         """The window's bytes, at most `most` of them from its start."""
         size = self.size if most is None or most > self.size else most
-        data: bytes = self._memory.data[self.start : self.start + size]
+        data: bytes = self.memory.data[self.start : self.start + size]
         return data
 
     def write(self, data: bytes) -> int:
@@ -86,5 +84,22 @@ class Window:
         count = len(data)
         if count > self.size:
             count, data = self.size, data[: self.size]
-        self._memory.data[self.start : self.start + count] = data
+        self.memory.data[self.start : self.start + count] = data
         return count
+
+
+def window(memory: Memory, start: int, size: int) -> Window:
+    """The window of these bytes; raises GuestTrap if they are not all inside."""
+    if start + size > memory.size:
+        memory.require(start, size)
+    return Window(memory, start, size)
+
+
+def two_windows(memory: Memory, places: tuple[int, int, int, int]) -> list[Window]:
+    """Two of them at once, a start and a size each: most host functions have a key and a buffer."""
+    start, size, next_start, next_size = places
+    if start + size > memory.size:
+        memory.require(start, size)
+    if next_start + next_size > memory.size:
+        memory.require(next_start, next_size)
+    return [Window(memory, start, size), Window(memory, next_start, next_size)]
