@@ -13,6 +13,7 @@ from benchmarks.report import Report
 from benchmarks.rounds import Bench
 
 NAMES = (
+    "budget",
     "hello",
     "tail",
     "compute",

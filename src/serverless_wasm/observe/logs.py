@@ -88,7 +88,6 @@ KINDS: Mapping[type[Event], Kind] = MappingProxyType(
 """Every event of events.py."""
 _WELL = frozenset({"ok", "cancelled"})
 _FREQUENT = frozenset({events.InvocationFinished, events.GuestLogged})
-_NUMBERS = frozenset({int, float})  # repr writes them as JSON does
 
 
 class Logs:
@@ -242,7 +241,7 @@ class _Json:
             f'{{"ts":"{self._moment(now)}","event":"invocation_finished","level":"{level}"'
             f',"request_id":{_string(event.request_id)},"application":{known(event.application)}'
             f',"method":{known(event.method)},"path":{known(event.path)},"status":{event.status}'
-            f',"outcome":{known(event.outcome)},"detail":{_string(event.detail)}'
+            f',"outcome":{known(event.outcome)},"detail":{known(event.detail)}'
             f',"wall_ms":{_number(event.wall_ms)},"cpu_ms":{_number(event.cpu_ms)}'
             f',"memory_peak":{event.memory_peak},"host_calls":{event.host_calls}'
             f',"log_dropped":{event.log_dropped}}}\n'
@@ -260,13 +259,15 @@ def _string(text: str) -> str:
 
 
 def _number(value: float) -> str:
-    return repr(round(value, 3)) if math.isfinite(value) else "null"
+    return f"{value:.3f}" if math.isfinite(value) else "null"  # RFC 8259 has no infinity
 
 
 def _member(value: object) -> str:
     if isinstance(value, str):
         return encode_basestring_ascii(value)
-    return repr(value) if type(value) in _NUMBERS else json.dumps(value)
+    if type(value) is float:
+        return _number(value)
+    return repr(value) if type(value) is int else json.dumps(value)
 
 
 class _Console:
