@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import http.client
 import json
 import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +22,8 @@ from typing import Any
 from program import ASKS, HELLO, PROGRAM, Folder, Service
 from serverless_wasm.processes.control import Answer, ask
 
+LOG_ROOM = 1 << 20
+"""Bytes of log that wait for a test to read them: what any user may have (pipe(7), pipe-max-size)."""
 BOUND = 30.0
 """Seconds after which what is waited for counts as never: far more than it takes."""
 WORKER = "serverless_wasm.cli.work"
@@ -95,6 +99,8 @@ class Running(Service):
             pass_fds=[sock.fileno() for sock in sockets],
         )
         super().__init__(process)
+        if sys.platform == "linux" and process.stderr is not None:  # room for the log of a busy second
+            fcntl.fcntl(process.stderr, fcntl.F_SETPIPE_SZ, LOG_ROOM)
         self.pid = process.pid
         self.folder = folder
         self.seen: set[int] = set()

@@ -17,7 +17,7 @@ from serverless_wasm.server.wire import BODILESS, Heads, fault_response, length
 
 PIECE = 64 * 1024
 """Bytes given to the transport at once; it asks us to wait at 64 KiB, so it never holds twice as much."""
-LARGE_PIECE = 4 * PIECE
+LARGE_PIECE = 2 * PIECE
 """The same for a part of a body that is kept here anyway: the transport only sees it."""
 
 
