@@ -11,13 +11,14 @@ import gc
 import os
 import resource
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from types import ModuleType
+from typing import Annotated
 
 import typer
 
@@ -105,7 +106,9 @@ def serve(
     bound = _bound(configuration)  # before compiling: what cannot work must fail at once
     _allow_descriptors()
     try:
-        _runner(configuration)(_run(choices, configuration, bound))
+        single = _single(configuration)
+        run = single.run if single else asyncio.run
+        run(_run(choices, configuration, bound))
     except ConfigError as error:
         raise mistake(*map(str, error.problems)) from None
     except ReloadRefused as refusal:
@@ -128,12 +131,13 @@ def _first(choices: Choices) -> Configuration:
         gc.enable()
 
 
-def _runner(configuration: Configuration) -> Callable[[Coroutine[Any, Any, None]], None]:
+def _single(configuration: Configuration) -> ModuleType | None:
+    """What a process without workers has and a supervisor must not even load: the engine comes with it."""
     if configuration.workers != 0:
-        return asyncio.run
-    from serverless_wasm.cli import single  # noqa: PLC0415 - a supervisor must not load the engine
+        return None
+    from serverless_wasm.cli import single  # noqa: PLC0415 - see above
 
-    return single.run
+    return single
 
 
 def _bound(configuration: Configuration) -> Bound:
@@ -186,7 +190,8 @@ class _Workshop:
     """Makes the parts of the service that hang together by what the operator chose."""
 
     def __init__(self, choices: Choices, configuration: Configuration, cache: Cache, emit: Emit) -> None:
-        self.builder = Builder(cache)
+        self._single = _single(configuration)
+        self.builder: Builder = self._single.builder(cache) if self._single else Builder(cache)
         self._choices = choices
         self._configuration = configuration
         self._cache = cache
@@ -212,11 +217,9 @@ class _Workshop:
 
     def backend(self, configuration: Configuration, bound: Bound, lock: int) -> Backend:
         """A crew of workers that are waking up, or this process alone."""
-        if configuration.workers == 0:
-            from serverless_wasm.cli import single  # noqa: PLC0415 - a supervisor must not load the engine
-
-            self.builder = single.builder(self._cache)
-            return single.alone(self._cache, bound, self._emit)
+        if self._single:
+            alone: Backend = self._single.alone(self._cache, bound, self._emit)
+            return alone
         workers = configuration.workers or _processors()
         crumbs = Crumbs.create(slots_for(workers))
         outfit = Outfit(
