@@ -39,12 +39,18 @@ class Folder:
 
     def module(self, name: str, text: str) -> None:
         """Writes WebAssembly text as a module."""
-        (self.path / name).write_bytes(wasmtime.wat2wasm(text))
+        self._put(name, bytes(wasmtime.wat2wasm(text)))
 
     def config(self, text: str, listen: str = "127.0.0.1:0") -> None:
         """Writes config.toml."""
         head = f'listen_address = "{listen}"\n' if listen else ""
-        (self.path / "config.toml").write_text(head + text, encoding="utf-8")
+        self._put("config.toml", (head + text).encode())
+
+    def _put(self, name: str, content: bytes) -> None:
+        """Whole or not at all: a service that reloads just now never reads half a file."""
+        file = self.path / name
+        file.with_name(f".{file.name}.new").write_bytes(content)
+        file.with_name(f".{file.name}.new").replace(file)
 
     @property
     def environment(self) -> dict[str, str]:
