@@ -54,7 +54,7 @@ def remarks(report: Report) -> list[str]:
     for results in report.results:
         if results.marked:
             said.append(f"{results.marked} of {len(results.samples)} samples were taken on a busy machine")
-        said += [f"left out: {one}" for one in results.left_out]
+        said += [f"left out: {one}" for one in (*results.left_out, *results.moved)]
     return [*said, *report.notes]
 
 

@@ -21,6 +21,8 @@ SUBJECT = "ours"
 CONTROLS = ("floor-plain", "nginx-return")
 DRIFT = 0.10
 """How far a control's CPU per request may spread over the rounds, as a share of its median."""
+ROUNDS = 3
+"""As few rounds as a figure may come from."""
 TRIES = 3
 
 
@@ -118,6 +120,8 @@ class Results:
     samples: tuple[Sample, ...]
     left_out: tuple[str, ...] = field(default=())
     """Contestants that did not start, with the reason."""
+    moved: tuple[str, ...] = field(default=())
+    """Rounds that were left out at a point, because the controls show that the machine moved meanwhile."""
     void: str | None = None
     """Why nothing of this may be quoted: the controls drifted, or a load counted errors."""
 
@@ -166,7 +170,8 @@ def measure(bench: Bench, plan: Plan) -> Results:
                     samples += _turn(bench, plan, contestant, number)
     kept = tuple(sample for sample in samples if sample.contestant not in left_out)
     told = tuple(f"{name}: {reason}" for name, reason in left_out.items())
-    return Results(samples=kept, left_out=told, void=void(kept))
+    steady, moved = still(kept, bench.rounds)
+    return Results(samples=steady, left_out=told, moved=moved, void=void(steady or kept))
 
 
 def order(contestants: Sequence[Contestant], number: int) -> list[Contestant]:
@@ -188,6 +193,39 @@ def void(samples: Sequence[Sample]) -> str | None:
         if spread and spread.high - spread.low > DRIFT * spread.median:
             return f"the control {name} ({point}) drifted by {(spread.high - spread.low) / spread.median:.0%}"
     return None
+
+
+def still(samples: Sequence[Sample], rounds: int) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
+    """The samples of rounds in which the machine stood still, and a line for each point that lost some.
+
+    At each point these are the rounds in which each control is within DRIFT of what it mostly was; a point
+    that has too few of them is left out. A control that could not be asked at a point speaks for all.
+    """
+    kept: list[Sample] = []
+    told: list[str] = []
+    everyone = set(range(rounds))
+    for point in dict.fromkeys(sample.point for sample in samples):
+        controls = ([each for each in samples if each.contestant == name] for name in CONTROLS)
+        good = everyone.intersection(*(_steady(control, point) for control in controls if control))
+        shown = len(good) >= min(rounds, ROUNDS)
+        if shown:
+            kept += [sample for sample in samples if sample.point == point and sample.round in good]
+        if bad := ", ".join(str(number + 1) for number in sorted(everyone - good)):
+            told.append(f"{point}: {f'round {bad}' if shown else 'all'}, because the controls drifted")
+    return tuple(kept), tuple(told)
+
+
+def _steady(control: Sequence[Sample], point: str) -> set[int]:
+    """The most rounds in which a control's CPU per request spreads by no more than DRIFT of their median."""
+    asked = [each for each in control if each.point == point] or list(control)
+    cheapest = sorted(asked, key=lambda each: each.cpu_per_request)
+    spans = (cheapest[low:high] for low in range(len(cheapest)) for high in range(low + 1, len(cheapest) + 1))
+    return {each.round for each in max((span for span in spans if _drift(span) <= DRIFT), key=len)}
+
+
+def _drift(samples: Sequence[Sample]) -> float:
+    costs = [each.cpu_per_request for each in samples]
+    return (max(costs) - min(costs)) / statistics.median(costs)
 
 
 def check(running: Running, request: Request) -> None:

@@ -42,8 +42,8 @@ class Host:
         env, limits = env or {}, limits or Limits()
         compiled = self.sandbox.compiler.compile(wat(module) if isinstance(module, str) else module)
         abi = self.abis.detect(compiled)
-        program = Program(abi=abi, linked=abi.link(compiled, function, limits))
         grants = self.grants(env, limits, function, allowed)
+        program = Program(abi=abi, linked=abi.link(compiled, function, limits, grants.variables))
         return Application(program, grants, self.sandbox.scheduler)
 
     def grants(

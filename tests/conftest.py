@@ -12,6 +12,7 @@ import uvloop
 from hypothesis import settings
 
 from applications import Host
+from paths import PATHS, taking
 from sandbox import Sandbox
 from server.doors import Run
 
@@ -27,10 +28,25 @@ def _runtime_folder() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", params=PATHS)
+def engine_path(request: pytest.FixtureRequest) -> str:
+    """Each path through the library: what asks for it, or for a sandbox, runs once with either."""
+    chosen: str = request.param
+    return chosen
+
+
+@pytest.fixture
+def on_path(engine_path: str) -> Iterator[None]:
+    """Engines that the test makes itself take the path."""
+    with taking(engine_path):
+        yield
+
+
 @pytest.fixture(scope="session")
-def sandbox() -> Iterator[Sandbox]:
-    """One engine for all tests that do not count its slots."""
-    room = Sandbox()
+def sandbox(engine_path: str) -> Iterator[Sandbox]:
+    """One engine on each path for all tests that do not count its slots."""
+    with taking(engine_path):
+        room = Sandbox()
     yield room
     room.close()
 

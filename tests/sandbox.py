@@ -10,12 +10,14 @@ import wasmtime
 
 from serverless_wasm.limits import Limits
 from serverless_wasm.wasm.engine import Engine, EngineSettings
-from serverless_wasm.wasm.fiber import Call, Fiber
+from serverless_wasm.wasm.fiber import Fiber
 from serverless_wasm.wasm.linker import HostFunction, LinkedModule, Linker
 from serverless_wasm.wasm.modules import Compiler
+from serverless_wasm.wasm.plan import Call, Plan, Terms
 from serverless_wasm.wasm.scheduler import Scheduler
 
 I32, I64 = 0, 1
+HANDLE = Call(b"handle")
 
 
 def wat(text: str) -> bytes:
@@ -40,13 +42,15 @@ class Sandbox:
 
     def link(self, text: str, *functions: HostFunction) -> LinkedModule:
         """A linked module of inline WAT."""
-        return self.linker(functions).link(self.compiler.compile(wat(text)))
+        return self.linker(functions).link(self.compiler.compile(wat(text)), Terms())
 
-    def fiber(self, linked: LinkedModule, owner: Any = None, limits: Limits | None = None) -> Fiber:
+    def fiber(
+        self, linked: LinkedModule, owner: Any = None, limits: Limits | None = None, call: Call = HANDLE
+    ) -> Fiber:
         """A fiber whose deadline is the limits' timeout from now; the test closes it."""
-        limits = limits or Limits()
-        fiber = Fiber(self.engine, linked.pointer, limits, owner)
-        fiber.deadline = asyncio.get_running_loop().time() + limits.timeout
+        terms = Terms(limits=limits or Limits(), calls=(call,))
+        fiber = Fiber(self.engine, Plan(self.engine, linked.recipe, terms), owner)
+        fiber.deadline = asyncio.get_running_loop().time() + terms.limits.timeout
         return fiber
 
     async def run(
@@ -58,9 +62,9 @@ class Sandbox:
         limits: Limits | None = None,
     ) -> Fiber:
         """Instantiates and calls; returns the closed fiber for what it counted, or raises its end."""
-        fiber = self.fiber(linked, owner, limits)
+        fiber = self.fiber(linked, owner, limits, Call(function))
         try:
-            await self.scheduler.run(fiber, (Call(function),))
+            await self.scheduler.run(fiber)
             return fiber
         finally:
             fiber.close()

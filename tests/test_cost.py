@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 import uvloop
 
+from paths import COMPILED, PURE
 from sandbox import wat
 from serverless_wasm.events import Event
 from serverless_wasm.limits import DoorLimits
 from serverless_wasm.server.connection import Connection, Shared
-from serverless_wasm.wasm import fiber, linker, memory, scheduler
+from serverless_wasm.wasm import engine, fiber, linker, memory, plan, pure
+from serverless_wasm.wasm.fast import CompiledSteps, Steps, find_steps
 from serving import started
 
 REQUEST = b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -30,6 +32,15 @@ CALLS = """(module (import "env" "request_get_header" (func $header (param i32 i
   (memory (export "memory") 2) (data (i32.const 16) "host")
   (func (export "handle") (local $left i32) (local.set $left (i32.const 100))
     (loop (drop (call $header (i32.const 16) (i64.const 4) (i32.const 64) (i64.const 16)))
+      (br_if 0 (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+    (call $body (i32.const 64) (i64.const 9))))"""
+COMPILED_CALLS = """(module (import "env" "db_get" (func $get (param i32 i64 i32 i64) (result i64)))
+  (import "env" "response_set_status_line" (func $status (param i32 i32 i64)))
+  (import "env" "response_set_body" (func $body (param i32 i64)))
+  (memory (export "memory") 2) (data (i32.const 16) "no such key")
+  (func (export "handle") (local $left i32) (local.set $left (i32.const 100))
+    (loop (drop (call $get (i32.const 16) (i64.const 11) (i32.const 64) (i64.const 16)))
+      (call $status (i32.const 200) (i32.const 0) (i64.const 0))
       (br_if 0 (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
     (call $body (i32.const 64) (i64.const 9))))"""
 
@@ -74,13 +85,28 @@ class Engine:
         return getattr(self._library, name)
 
 
+def counted(steps: Steps, counts: Counts) -> Steps:
+    """The steps; each stretch of a compiled one is a call of the engine, as Python sees it."""
+    go = steps.guest_go
+
+    def guest_go(guest: Any) -> int:
+        counts["engine"] += 1
+        return int(go(guest))
+
+    if isinstance(steps, CompiledSteps):
+        steps.guest_go = guest_go
+    return steps
+
+
 @pytest.fixture
-def counts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counts]:
+def counts(monkeypatch: pytest.MonkeyPatch, on_path: None) -> Iterator[Counts]:
     """Counts the engine's calls at once, the others within `with`; the collector stays out of it."""
     made = Counts()
-    for room in (fiber, linker, memory, scheduler):
+    for room in (fiber, linker, memory, pure):
         monkeypatch.setattr(room, "lib", Engine(room.lib, made))
-    monkeypatch.setattr(fiber, "SLICE_TICKS", 1_000_000)  # counted calls are slow, and a slice would end
+    for room in (plan, fiber):  # counted calls are slow, and a slice would end
+        monkeypatch.setattr(room, "SLICE_TICKS", 1_000_000)
+    monkeypatch.setattr(engine, "find_steps", lambda: counted(find_steps(), made))
     gc.disable()
     yield made
     gc.enable()
@@ -132,13 +158,31 @@ def within(found: dict[str, int], most: dict[str, int]) -> None:
         assert 0.7 * budget <= found[kind] <= budget, f"{kind}: {found[kind]}, budget {budget}"
 
 
-def test_hello(tmp_path: Path, counts: Counts) -> None:
-    """A request that waits for nothing: no task, one poll for each of its two calls, one window."""
-    within(cost(tmp_path, HELLO, counts), {"python": 112, "builtin": 74, "engine": 18})
+BUDGETS = {
+    COMPILED: {
+        "hello": {"python": 80, "builtin": 48, "engine": 3},
+        "host calls": {"python": 900, "builtin": 466, "engine": 6},
+        "compiled ones": {"python": 82, "builtin": 50, "engine": 3},
+    },
+    PURE: {
+        "hello": {"python": 120, "builtin": 76, "engine": 18},
+        "host calls": {"python": 920, "builtin": 480, "engine": 18},
+        "compiled ones": {"python": 1_820, "builtin": 580, "engine": 18},
+    },
+}
+"""Of the engine there is one call for a compiled stretch, one to free the store, and those for a window."""
 
 
-def test_host_call(tmp_path: Path, counts: Counts) -> None:
+def test_hello(tmp_path: Path, counts: Counts, engine_path: str) -> None:
+    """A request that waits for nothing: no task, and a compiled stretch, or a poll for each of two calls."""
+    within(cost(tmp_path, HELLO, counts), BUDGETS[engine_path]["hello"])
+
+
+def test_host_call(tmp_path: Path, counts: Counts, engine_path: str) -> None:
     """A host call of two windows asks nothing of the engine."""
-    found = cost(tmp_path, CALLS, counts)
+    within(cost(tmp_path, CALLS, counts), BUDGETS[engine_path]["host calls"])
 
-    within(found, {"python": 920, "builtin": 480, "engine": 18})
+
+def test_compiled_host_calls(tmp_path: Path, counts: Counts, engine_path: str) -> None:
+    """Two hundred of them cost what one does, on the compiled path."""
+    within(cost(tmp_path, COMPILED_CALLS, counts), BUDGETS[engine_path]["compiled ones"])

@@ -27,7 +27,7 @@ from serverless_wasm.abi.base import Invocation
 from serverless_wasm.application import Application
 from serverless_wasm.config.load import load
 from serverless_wasm.events import Emit, Event
-from serverless_wasm.limits import DoorLimits, Limits
+from serverless_wasm.limits import DoorLimits
 from serverless_wasm.messages import Request
 from serverless_wasm.observe.logs import Logs, Style
 from serverless_wasm.observe.sink import open_lock
@@ -35,8 +35,12 @@ from serverless_wasm.release import Builder
 from serverless_wasm.server.connection import Connection, Shared
 from serverless_wasm.service import Service
 from serverless_wasm.wasm.artifacts import open_cache
-from serverless_wasm.wasm.capi import NULL, lib
+from serverless_wasm.wasm.capi import lib
+from serverless_wasm.wasm.engine import Engine
+from serverless_wasm.wasm.linker import LinkedModule
 from serverless_wasm.wasm.modules import Compiler
+from serverless_wasm.wasm.plan import Call, Terms
+from serverless_wasm.wasm.pure import OVER
 
 BATCH = 2_000
 WARM = 1_000
@@ -131,39 +135,27 @@ async def _inner(config: Path) -> tuple[float, ...]:
         return await _cost(ask)
 
     try:
-        engine = _engine(service.deployment.room.scheduler.engine, program.linked, grants.limits)
+        engine = _engine(service.deployment.room.engine, program.linked)
         return engine, await _cost(contract), await of(application), await of(service.handle)
     finally:
         await service.stop()
 
 
-def _engine(engine: Any, linked: Any, limits: Limits) -> float:
-    """The calls of one invocation alone, of a guest that asks nothing of its host."""
-    silent = linked.linker.link(Compiler(engine).compile(bytes(wat2wasm(SILENT))))
-    cells = engine.lend_cells()
+def _engine(engine: Engine, linked: LinkedModule) -> float:
+    """The steps of one guest that asks nothing of its host."""
+    silent = linked.linker.link(
+        Compiler(engine).compile(bytes(wat2wasm(SILENT))), Terms(calls=(Call(b"handle"),))
+    )
 
     def once() -> None:
-        store = lib.wasmtime_store_new(engine.pointer, NULL, NULL)
-        context = lib.wasmtime_store_context(store)
-        lib.wasmtime_store_limiter(store, limits.memory, limits.table_elements, 1, -1, 1)
-        lib.wasmtime_context_epoch_deadline_async_yield_and_update(context, 1)
-        lib.wasmtime_context_set_epoch_deadline(context, 1_000)
-        _run(
-            lib.wasmtime_instance_pre_instantiate_async(
-                silent.pointer, context, cells.instance, cells.trap, cells.error
-            )
-        )
-        lib.wasmtime_instance_export_get(context, cells.instance, b"handle", 6, cells.function_item)
-        _run(lib.wasmtime_func_call_async(context, cells.function, NULL, 0, NULL, 0, cells.trap, cells.error))
-        lib.wasmtime_store_delete(store)
+        guest = engine.lend_guest()
+        guest.plan = silent.plan.own
+        if engine.steps.guest_go(guest) != OVER:
+            raise RuntimeError("a guest that waits for nothing was not over")
+        lib.wasmtime_store_delete(guest.store)
+        engine.take_guest(guest)
 
     return _least(once)
-
-
-def _run(future: Any) -> None:
-    if not lib.wasmtime_call_future_poll(future):
-        raise RuntimeError("a guest that waits for nothing was not over")
-    lib.wasmtime_call_future_delete(future)
 
 
 def _least(once: Callable[[], None]) -> float:

@@ -132,7 +132,7 @@ def _application(
         number=loaded.number,
         function=config.function,
         limits=config.limits,
-        variables={key.encode(): value.encode() for key, value in config.env.items()},
+        variables=config.variables,
         outbound=surroundings.network.for_application(policy, config.limits),
         emit=surroundings.emit,
     )

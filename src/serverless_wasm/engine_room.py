@@ -120,7 +120,8 @@ class EngineRoom:
         try:
             module = self._module(part.artifact)
             abi = self._abis.detect(module, config.abi)
-            program = Program(abi=abi, linked=abi.link(module, config.function, config.limits))
+            linked = abi.link(module, config.function, config.limits, config.variables)
+            program = Program(abi=abi, linked=linked)
         except ModuleError as error:
             return Loaded(config=config, number=part.number, module=module, error=str(error))
         return Loaded(config=config, number=part.number, module=module, program=program)

@@ -18,12 +18,14 @@ from serverless_wasm.errors import GuestTrap, InvocationError
 from serverless_wasm.limits import Limits
 from serverless_wasm.messages import Body, Headers
 from serverless_wasm.wasm.capi import ffi, lib
-from serverless_wasm.wasm.fiber import Call, Fiber
+from serverless_wasm.wasm.fiber import Fiber
 from serverless_wasm.wasm.linker import HostFunction, Kind, Linker
+from serverless_wasm.wasm.plan import Call, Plan, Terms
 
 SIZE = 65_536
 PATTERN = b"key" + bytes(33 + (13 * place) % 94 for place in range(SIZE - 3))  # printable, "key" in front
 ANSWER = "answer"
+VARIABLES = {"key": "value of key"}
 GIVEN = {
     "db_get": b"value of key",
     "request_get_method": b"GET",
@@ -91,23 +93,25 @@ class Probe:
         note = HostFunction(ANSWER, (Kind.U64,), None, lambda _owner, value: self.answers.append(value))
         for function in (*FUNCTIONS, note):
             linker.define(function)
-        self.linked = linker.link(host.sandbox.compiler.compile(wat(module())))
+        self.linked = linker.link(host.sandbox.compiler.compile(wat(module())), Terms())
 
     async def call(
         self, function: HostFunction, values: tuple[int, ...]
     ) -> tuple[InvocationError | None, int | None, bytes]:
         """How the call ended, what it returned, and the memory after it."""
         given = request(**REQUEST, body=Body.of(b"the body"))
-        fiber = self.host.sandbox.fiber(
-            self.linked, self.host.invocation(given, {"key": "value of key"}, Limits())
-        )
         kinds = [I32 if name == "i32" else I64 for name in function.type.params]
-        run = self.host.sandbox.scheduler.run
+        call = Call(function.name.encode(), tuple(zip(kinds, values, strict=True)))
+        invocation = self.host.invocation(given, VARIABLES, Limits())
+        terms = Terms(calls=(call,), variables=invocation.grants.variables)
+        fiber = Fiber(
+            self.host.sandbox.engine, Plan(self.host.sandbox.engine, self.linked.recipe, terms), invocation
+        )
+        fiber.deadline = float("inf")
         ended = None
         self.answers.clear()
         try:
-            call = Call(function.name.encode(), tuple(zip(kinds, values, strict=True)))
-            await run(fiber, (call,))
+            await self.host.sandbox.scheduler.run(fiber)
         except InvocationError as error:
             ended = error
         try:
@@ -118,9 +122,10 @@ class Probe:
 
 def memory_of(fiber: Fiber) -> bytes:
     """All of the memory, past every check of ours; as it began if no window was ever made."""
-    if fiber.memory is None:
+    if not fiber.own.has_memory:
         return PATTERN
-    return bytes(ffi.buffer(lib.wasmtime_memory_data(fiber.context, fiber._cells.memory), SIZE))
+    memory = ffi.addressof(fiber.own, "memory", "of", "memory")
+    return bytes(ffi.buffer(lib.wasmtime_memory_data(fiber.context, memory), SIZE))
 
 
 def windows_of(function: HostFunction, values: tuple[int, ...]) -> list[tuple[int, int]]:

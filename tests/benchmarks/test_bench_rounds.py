@@ -22,6 +22,7 @@ from benchmarks.rounds import (
     cpu_per_request,
     measure,
     order,
+    still,
     void,
 )
 
@@ -114,6 +115,27 @@ def test_controls_that_drift_make_a_run_void(last: float, reason: str | None) ->
 
     assert (reason is None) == (found is None)
     assert (reason or "") in (found or "")
+
+
+@pytest.mark.parametrize(
+    ("costs", "kept", "told"),
+    [
+        ((10, 10.2, 10.1), {0, 1, 2}, ()),
+        ((10, 14, 10.2, 10.1, 7), {0, 2, 3}, (f"{POINT}: round 2, 5, because the controls drifted",)),
+        ((10, 14, 10.2, 18, 7), set(), (f"{POINT}: all, because the controls drifted",)),
+    ],
+)
+def test_rounds_in_which_the_machine_moved_are_left_out(
+    costs: tuple[float, ...], kept: set[int], told: tuple[str, ...]
+) -> None:
+    """At the point where it shows, as long as three are left."""
+    samples = [sample("floor-plain", number, cost) for number, cost in enumerate(costs)]
+    samples += [sample("ours", number, 50) for number in range(len(costs))]
+
+    found, said = still(samples, len(costs))
+
+    assert (kept, told) == ({each.round for each in found if each.contestant == "ours"}, said)
+    assert void(found) is None
 
 
 def test_peers_may_spread_as_they_like() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from program import HELLO, Folder
 from serverless_wasm.cli.main import with_command
+from serverless_wasm.wasm.fast import find_steps
 
 
 @pytest.mark.parametrize(
@@ -29,11 +30,12 @@ def test_file_alone(arguments: list[str], expected: list[str]) -> None:
 
 
 def test_version(tmp_path: Path) -> None:
-    """--version names the package, the engine and the interpreter in one line, on stdout."""
+    """--version names the package, the engine, its path and the interpreter in one line, on stdout."""
     done = Folder(tmp_path).run("--version")
 
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    expected = f"serverless-wasm {version('serverless-wasm')} (wasmtime {version('wasmtime')}, {python})\n"
+    engine = f"wasmtime {version('wasmtime')}, {find_steps().name}"
+    expected = f"serverless-wasm {version('serverless-wasm')} ({engine}, {python})\n"
     assert (0, expected, "") == (done.returncode, done.stdout, done.stderr)
 
 

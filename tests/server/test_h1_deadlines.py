@@ -92,14 +92,14 @@ def test_a_body_may_take_long_if_it_keeps_coming(run: Run) -> None:
     """A client that brings `body_rate` has no other deadline, whatever the size; no read is long."""
 
     async def main() -> None:
-        limits = DoorLimits(body_timeout=0.4, body_rate=2000)
+        limits = DoorLimits(body_timeout=1, body_rate=2000)
         async with serving(echo, limits) as served:
             for framing, piece in [(b"Content-Length: 20000", bytes(200)), (CHUNKED, b"c8\r\n" + bytes(200))]:
                 client = await served.connect()
                 await client.send(post(framing))
                 for _ in range(100):
                     await client.send(piece + (b"\r\n" if framing == CHUNKED else b""))
-                    await asyncio.sleep(0.01)
+                    await asyncio.sleep(0.012)
                 answer = await client.ask(b"0\r\n\r\n" if framing == CHUNKED else b"")
                 assert (200, 20_000) == (answer.status, len(answer.body))
 

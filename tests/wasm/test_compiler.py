@@ -28,6 +28,7 @@ from serverless_wasm.wasm.artifacts import Artifact, Cache
 from serverless_wasm.wasm.compiler import CompilerLimits, CompilerProcess, Compiling
 from serverless_wasm.wasm.module_limits import ModuleLimits
 from serverless_wasm.wasm.modules import InlineCompiler, load_module
+from serverless_wasm.wasm.plan import Terms
 from zoo.generated import (
     BOMBS,
     functions,
@@ -116,6 +117,7 @@ async def begun(task: asyncio.Task[Artifact]) -> int:
     return child
 
 
+@pytest.mark.usefixtures("on_path")
 @pytest.mark.parametrize("fuel", [False, True])
 def test_what_the_child_makes_runs_here(cache: Cache, run: Run, *, fuel: bool) -> None:
     """Its engine has no pool, ours has; both have the same code settings, with fuel and without."""
@@ -125,7 +127,7 @@ def test_what_the_child_makes_runs_here(cache: Cache, run: Run, *, fuel: bool) -
         artifact = await compiler.compile(PLAIN)
         await compiler.close()
         room = Sandbox(slots=2, fuel=fuel)
-        linked = room.linker(()).link(load_module(room.engine, cache, artifact))
+        linked = room.linker(()).link(load_module(room.engine, cache, artifact), Terms())
         assert (await room.run(linked)).busy > 0
         room.close()
 

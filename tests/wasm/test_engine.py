@@ -59,6 +59,7 @@ def test_ticker_sleeps_and_wakes(sandbox: Sandbox) -> None:
             asyncio.run(sandbox.run(linked, limits=Limits(timeout=0.02)))
 
 
+@pytest.mark.usefixtures("on_path")
 def test_closed_engine_leaves_no_thread() -> None:
     """Several engines one after the other, each with its ticker."""
     before = threading.active_count()
@@ -75,6 +76,7 @@ def test_pool_that_does_not_fit_the_address_space_is_an_error_not_an_abort() -> 
         _require_address_space(1_000_000)
 
 
+@pytest.mark.usefixtures("on_path")
 def test_closed_engine_gives_its_address_space_back() -> None:
     """Engines of a third of the address space each, one after the other, each used and closed."""
     for _ in range(8):

@@ -20,8 +20,9 @@ from serverless_wasm.errors import (
     StackExhausted,
 )
 from serverless_wasm.limits import MIB, Limits
-from serverless_wasm.wasm.fiber import TRAP_ERRORS, Call
+from serverless_wasm.wasm.fiber import TRAP_ERRORS, Fiber
 from serverless_wasm.wasm.linker import HostFunction, Kind
+from serverless_wasm.wasm.plan import Call, Plan, Terms
 
 TOUCH = HostFunction("touch", (Kind.WINDOW,), None, lambda _owner, _window: None)
 ENDINGS = {
@@ -102,6 +103,7 @@ def test_what_was_begun_when_the_processor_time_ended_is_ended_too(sandbox: Sand
     assert [] == begun
 
 
+@pytest.mark.usefixtures("on_path")
 def test_fuel_is_the_same_every_time() -> None:
     """Instructions are counted exactly: one less than needed ends the guest, wherever the clock stands."""
     room = Sandbox(slots=4, fuel=True)
@@ -163,7 +165,7 @@ def test_memory_stops_growing_at_the_limit(sandbox: Sandbox) -> None:
 
     async def main() -> None:
         fiber = sandbox.fiber(linked, limits=Limits(memory=2 * MIB))
-        await sandbox.scheduler.run(fiber, (Call(b"handle"),))
+        await sandbox.scheduler.run(fiber)
         peaks.append(fiber.memory_size())
         fiber.close()
 
@@ -235,6 +237,35 @@ def test_exception_of_a_host_function_ends_only_its_guest(sandbox: Sandbox) -> N
 
     expected = [RuntimeError if failure is StopIteration else failure for failure in failures]
     assert expected == ends
+
+
+def test_answer_that_does_not_fit_ends_the_guest(sandbox: Sandbox) -> None:
+    """What a host function waited for is no number: the guest is told nothing more, nor called again."""
+    shown: list[int] = []
+
+    async def misfit(_owner: object) -> str:
+        return "no number"
+
+    linked = sandbox.link(
+        """(module (import "env" "f" (func $f (result i64))) (import "env" "show" (func $show (param i64)))
+          (func (export "first") (drop (call $f))) (func (export "second") (call $show (i64.const 2))))""",
+        HostFunction("f", (), "i64", misfit, waits=True),
+        HostFunction("show", (Kind.U64,), None, lambda _owner, value: shown.append(value)),
+    )
+    terms = Terms(calls=(Call(b"first"), Call(b"second")))
+
+    async def main() -> None:
+        fiber = Fiber(sandbox.engine, Plan(sandbox.engine, linked.recipe, terms), None)
+        fiber.deadline = float("inf")
+        try:
+            await sandbox.scheduler.run(fiber)
+        finally:
+            fiber.close()
+
+    with pytest.raises(TypeError):
+        asyncio.run(main())
+
+    assert [] == shown
 
 
 def test_calling_what_is_not_there_is_an_error_not_a_crash(sandbox: Sandbox) -> None:

@@ -13,7 +13,7 @@ import uvloop
 from sandbox import Sandbox
 from serverless_wasm.errors import DeadlineExceeded, Failed, Overloaded
 from serverless_wasm.limits import Limits
-from serverless_wasm.wasm.fiber import Call, Fiber
+from serverless_wasm.wasm.fiber import Fiber
 from serverless_wasm.wasm.linker import HostFunction, Kind, Reply
 
 SPIN = '(module (func (export "handle") (loop (br 0))))'
@@ -96,7 +96,7 @@ def test_busy_applications_share_evenly_whatever_their_crowds(sandbox: Sandbox, 
         fiber.share = share
         try:
             with pytest.raises(DeadlineExceeded):
-                await sandbox.scheduler.run(fiber, (Call(b"handle"),))
+                await sandbox.scheduler.run(fiber)
         finally:
             fiber.close()
         return fiber
@@ -224,6 +224,7 @@ def test_capability_error_after_waiting_is_a_code_for_the_guest(sandbox: Sandbox
     assert [2**64 - 1] == shown
 
 
+@pytest.mark.usefixtures("on_path")
 def test_pool_without_a_free_slot_is_overloaded_not_an_abort() -> None:
     """Even past admission, an exhausted pool is one refused invocation."""
     room = Sandbox(slots=2)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from serverless_wasm.abi.response import ResponseDraft
 from serverless_wasm.events import ConnectionRefused, Emit, GuestLogged
@@ -17,6 +17,7 @@ from serverless_wasm.limits import Limits
 from serverless_wasm.messages import Request, Response
 from serverless_wasm.net.tcp import Outbound, Sockets
 from serverless_wasm.text import TEXT_LIMIT, printable
+from serverless_wasm.wasm.capi import ffi
 from serverless_wasm.wasm.fiber import Fiber
 from serverless_wasm.wasm.linker import LinkedModule
 from serverless_wasm.wasm.modules import Module
@@ -100,6 +101,22 @@ class Invocation:
         if self._sockets is not None:
             self._sockets.close_all()
 
+    def collect(self, answer: Any) -> None:
+        """Takes over what compiled host functions have noted and checked: an answer_t of guest.h."""
+        noted = ffi.buffer(answer.arena, answer.used)
+
+        def text(span: Any) -> bytes:
+            data: bytes = noted[span.at : span.at + span.size]
+            return data
+
+        response = self.response
+        if answer.status:
+            response.set_status(answer.status, text(answer.reason))
+        for at in range(answer.fields):
+            response.add_header(text(answer.names[at]), text(answer.values[at]))
+        if answer.has_body:
+            response.set_body(text(answer.body))
+
     def account(self, fiber: Fiber) -> None:
         """Takes over what a fiber used; called before it is closed."""
         self.busy, self.host_calls = fiber.busy, fiber.host_calls
@@ -114,7 +131,9 @@ class Abi(Protocol):
     def matches(self, module: Module) -> bool:
         """Whether the module's imports speak this contract."""
 
-    def link(self, module: Module, function: str, limits: Limits) -> LinkedModule:
+    def link(
+        self, module: Module, function: str, limits: Limits, variables: Mapping[bytes, bytes]
+    ) -> LinkedModule:
         """Resolves a module for calls of `function`; raises LinkError that names all that does not fit."""
 
     def missing(self, module: Module) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Mapping
 
 from serverless_wasm.abi.base import Invocation
 from serverless_wasm.abi.response import REASON_LIMIT
@@ -16,10 +16,11 @@ from serverless_wasm.errors import HostLimit, LinkError
 from serverless_wasm.limits import KIB, MIB, Limits
 from serverless_wasm.messages import Response
 from serverless_wasm.text import printable
-from serverless_wasm.wasm.fiber import Call, Fiber
+from serverless_wasm.wasm.fiber import Fiber
 from serverless_wasm.wasm.linker import HostFunction, Kind, LinkedModule, Linker, Reply
 from serverless_wasm.wasm.memory import Window
 from serverless_wasm.wasm.modules import FunctionType, Module
+from serverless_wasm.wasm.plan import Call, Terms
 from serverless_wasm.wasm.scheduler import Scheduler
 
 NAMESPACE = "env"
@@ -123,13 +124,21 @@ def _give(value: bytes | None, buffer: Window) -> int:
 _U32, _U64, _WINDOW = Kind.U32, Kind.U64, Kind.WINDOW
 FUNCTIONS = (
     HostFunction("log", (_WINDOW,), None, log),
-    HostFunction("response_set_status_line", (_U32, _WINDOW), None, response_set_status_line),
-    HostFunction("response_set_header", (_WINDOW, _WINDOW), None, response_set_header),
-    HostFunction("response_set_body", (_WINDOW,), None, response_set_body),
+    HostFunction(
+        "response_set_status_line",
+        (_U32, _WINDOW),
+        None,
+        response_set_status_line,
+        compiled="fast_set_status",
+    ),
+    HostFunction(
+        "response_set_header", (_WINDOW, _WINDOW), None, response_set_header, compiled="fast_set_header"
+    ),
+    HostFunction("response_set_body", (_WINDOW,), None, response_set_body, compiled="fast_set_body"),
     HostFunction("tcp_connect", (_WINDOW,), "i32", tcp_connect, waits=True),
     HostFunction("tcp_read", (_U32, _WINDOW), "i64", tcp_read, waits=True),
     HostFunction("tcp_write", (_U32, _WINDOW), "i64", tcp_write, waits=True),
-    HostFunction("db_get", (_WINDOW, _WINDOW), "i64", db_get),
+    HostFunction("db_get", (_WINDOW, _WINDOW), "i64", db_get, compiled="fast_db_get"),
     HostFunction("request_get_method", (_WINDOW,), "i64", request_get_method),
     HostFunction("request_get_path", (_WINDOW,), "i64", request_get_path),
     HostFunction("request_get_query", (_WINDOW,), "i64", request_get_query),
@@ -161,7 +170,9 @@ class EnvAbi:
         """A sentence for each import that is not offered, or offered with another type."""
         return self._linker.missing(module)
 
-    def link(self, module: Module, function: str, limits: Limits) -> LinkedModule:
+    def link(
+        self, module: Module, function: str, limits: Limits, variables: Mapping[bytes, bytes]
+    ) -> LinkedModule:
         """Resolves the module for calls of `function`; raises LinkError that names all that does not fit."""
         problems = [
             *self.missing(module),
@@ -171,7 +182,8 @@ class EnvAbi:
         if problems:
             raise LinkError("; ".join(problems))
         calls = [function] if module.export(_INITIALIZE) != _ENTRY else [_INITIALIZE, function]
-        return self._linker.link(module, tuple(Call(name.encode()) for name in calls))
+        terms = Terms(limits=limits, calls=tuple(Call(name.encode()) for name in calls), variables=variables)
+        return self._linker.link(module, terms)
 
     def close(self) -> None:
         """Frees the linker, once nothing is linked with it any more."""
@@ -180,11 +192,11 @@ class EnvAbi:
     async def run(self, linked: LinkedModule, invocation: Invocation) -> Response:
         """Runs one invocation in a fresh store; whatever happens, the store is gone afterwards."""
         scheduler = self._scheduler
-        fiber = Fiber(scheduler.engine, linked.pointer, invocation.grants.limits, invocation)
+        fiber = Fiber(scheduler.engine, linked.plan, invocation)
         fiber.deadline, fiber.held = invocation.deadline, invocation.held
         fiber.share, fiber.number = invocation.grants.application, invocation.grants.number
         try:
-            await scheduler.run(fiber, linked.calls)
+            await scheduler.run(fiber)
             return invocation.response.finish()
         finally:
             invocation.account(fiber)

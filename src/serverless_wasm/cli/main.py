@@ -78,8 +78,11 @@ def program(wanted: Sequence[str] = _COMMANDS) -> typer.Typer:
 
 def _print_version(*, wanted: bool) -> None:
     if wanted:
+        from serverless_wasm.wasm.fast import find_steps  # noqa: PLC0415 - loads the engine
+
+        engine = f"wasmtime {version('wasmtime')}, {find_steps().name}"
         python = f"{platform.python_implementation()} {platform.python_version()}"
-        typer.echo(f"serverless-wasm {version('serverless-wasm')} (wasmtime {version('wasmtime')}, {python})")
+        typer.echo(f"serverless-wasm {version('serverless-wasm')} ({engine}, {python})")
         raise typer.Exit
 
 

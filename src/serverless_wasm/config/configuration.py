@@ -37,6 +37,11 @@ class ApplicationConfig:
     line: int
     """Where the entry begins in the file."""
 
+    @property
+    def variables(self) -> dict[bytes, bytes]:
+        """What guests read: `env` in UTF-8."""
+        return {key.encode(): value.encode() for key, value in self.env.items()}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsConfig:

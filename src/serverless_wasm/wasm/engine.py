@@ -20,7 +20,8 @@ import wasmtime
 
 from serverless_wasm.errors import EngineError
 from serverless_wasm.limits import KIB, MIB, Limits
-from serverless_wasm.wasm.capi import NULL, borrow, check_version, ffi, lib
+from serverless_wasm.wasm.capi import borrow, check_version, ffi, lib
+from serverless_wasm.wasm.fast import find_steps
 
 TICK = 0.001
 """Seconds between two epochs; a slice is `SLICE_TICKS` of them, so between one and two."""
@@ -152,42 +153,24 @@ class Engine:
         self.wheel = wasmtime.Engine(config)
         self.pointer = borrow("wasm_engine_t *", self.wheel)
         self.ticker = Ticker(self.pointer, self.wheel)
-        self._cells: list[Cells] = []
+        self.steps = find_steps()
+        self._answer = ffi.new("answer_t *")
+        self._empty = ffi.new("guest_t *", {"answer": self._answer, "answers": True})[0]
+        self._guests: list[Any] = []
 
-    def lend_cells(self) -> Cells:
-        """Cells for one fiber, empty; to be given back with `take_cells` once its store is freed."""
-        return self._cells.pop() if self._cells else Cells()
+    def lend_guest(self) -> Any:
+        """A guest_t for one fiber, empty; to be given back with `take_guest` once its store is freed."""
+        return self._guests.pop() if self._guests else ffi.new("guest_t *", self._empty)
 
-    def take_cells(self, cells: Cells) -> None:
-        """Empties the cells and keeps them for the next fiber."""
-        cells.clear()
-        self._cells.append(cells)
+    def take_guest(self, guest: Any) -> None:
+        """Empties it and keeps it for the next fiber."""
+        guest[0] = self._empty
+        self._guests.append(guest)
 
     def close(self) -> None:
         """Stops the ticker and frees the engine; modules that are still alive keep what they need."""
         self.ticker.stop()
         self.wheel.close()
-
-
-class Cells:
-    """What the engine writes to for one fiber, with the pointers that it is given to do so."""
-
-    __slots__ = ("error", "function", "function_item", "instance", "memory", "memory_item", "own", "trap")
-
-    def __init__(self) -> None:
-        self.own = ffi.new("cells_t *")
-        self.instance = ffi.addressof(self.own, "instance")
-        self.trap = ffi.addressof(self.own, "trap")
-        self.error = ffi.addressof(self.own, "error")
-        self.function_item = ffi.addressof(self.own, "function")
-        self.function = ffi.addressof(self.own, "function", "of", "func")
-        self.memory_item = ffi.addressof(self.own, "memory")
-        self.memory = ffi.addressof(self.own, "memory", "of", "memory")
-
-    def clear(self) -> None:
-        """Forgets what was written, but for what is written anew before it is read."""
-        self.own.instance.store_id = 0
-        self.own.trap = self.own.error = NULL
 
 
 class Ticker:

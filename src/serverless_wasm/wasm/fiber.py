@@ -7,8 +7,7 @@ It must never be polled from two tasks, nor touched after `close`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, NoReturn
 
 from serverless_wasm.alarms import Alarm, Alarms
@@ -23,10 +22,8 @@ from serverless_wasm.errors import (
     Overloaded,
     StackExhausted,
 )
-from serverless_wasm.limits import Limits
 from serverless_wasm.text import printable
 from serverless_wasm.wasm.capi import (
-    EXTERN_FUNC,
     EXTERN_MEMORY,
     NULL,
     ffi,
@@ -36,8 +33,9 @@ from serverless_wasm.wasm.capi import (
 )
 from serverless_wasm.wasm.engine import SLICE_TICKS, TICK, Engine
 from serverless_wasm.wasm.memory import Memory
+from serverless_wasm.wasm.plan import Plan
+from serverless_wasm.wasm.pure import LOST, OVER
 
-_UNCOUNTED = 2**64 - 1
 _WAITS = 8  # waits in a row that may have been over at once: each costs the loop some 50 us
 _HOST_FAILED = b"host function failed"
 
@@ -82,17 +80,6 @@ class Watch(Alarm):
             self._task.cancel()
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call of an exported function that returns nothing.
-
-    `values` are its arguments, pairs of a kind of capi.KIND_OF_TYPE and an integer.
-    """
-
-    function: bytes
-    values: tuple[tuple[int, int], ...] = ()
-
-
 class Fiber:
     """One instance in a fresh store, for one invocation.
 
@@ -102,40 +89,42 @@ class Fiber:
     """
 
     __slots__ = (
-        "_calls", "_cells", "_cpu", "_engine", "_kept", "_pre", "_rested", "_store", "_waits", "answer",
-        "background", "budget", "busy", "context", "deadline", "deliver", "failure", "future", "held",
-        "host_calls", "memory", "number", "owner", "share", "waiting", "watch",
+        "_engine", "_plan", "_rested", "_waits", "answer", "background", "budget", "busy", "deadline",
+        "deliver", "failure", "held", "memory", "number", "own", "owner", "share", "waiting", "watch",
     )  # fmt: skip
 
-    def __init__(self, engine: Engine, pre: Any, limits: Limits, owner: Any) -> None:
+    def __init__(self, engine: Engine, plan: Plan, owner: Any) -> None:
         self.owner = owner
         self.deadline = 0.0
         self.watch: Watch | None = None  # once it has waited
         self.failure: BaseException | None = None
-        self.future: Any = None
         self.waiting: Awaitable[Any] | None = None
         self.deliver: Callable[[Any], None] | None = None
         self.answer: Any = None
         self.memory: Memory | None = None
-        self.host_calls = 0
         self.busy = 0.0
         self.share: Hashable = None
         self.number = 0
         self.held = 0
-        self.budget = limits.host_calls
-        self._cpu = limits.cpu
+        self.background = False
+        self.budget = plan.limits.host_calls
         self._waits = 0
         self._rested = 0.0
-        self._pre = pre
+        self._plan = plan
         self._engine = engine
-        self._store = store = lib.wasmtime_store_new(engine.pointer, NULL, NULL)
-        self.context = lib.wasmtime_store_context(store)
-        lib.wasmtime_store_limiter(store, limits.memory, limits.table_elements, 1, -1, 1)
-        lib.wasmtime_context_epoch_deadline_async_yield_and_update(self.context, 1)
-        self.renew_slice()
-        if engine.fuel:
-            lib.wasmtime_context_set_fuel(self.context, limits.fuel or _UNCOUNTED)
-        self._cells = engine.lend_cells()
+        self.own = own = engine.lend_guest()
+        own.plan = plan.own
+
+    @property
+    def context(self) -> Any:
+        """The store's context, as the library wants it; there is none before the first step."""
+        return self.own.context
+
+    @property
+    def host_calls(self) -> int:
+        """How many it has made."""
+        calls: int = self.own.host_calls
+        return calls
 
     def renew_slice(self) -> None:
         """Gives the guest a whole slice from now: what it waited for is not its own time.
@@ -143,75 +132,48 @@ class Fiber:
         Until it has used that up it is interactive. In the background each tick ends a slice.
         """
         self.background = False
-        lib.wasmtime_context_set_epoch_deadline(self.context, SLICE_TICKS)
+        lib.wasmtime_context_set_epoch_deadline(self.own.context, SLICE_TICKS)
 
-    def begin(self, calls: Iterable[Call]) -> None:
-        """Begins to make the instance, its `start` included; these calls come after it, in their order."""
-        self._calls = iter(calls)
-        cells = self._cells
-        self.future = lib.wasmtime_instance_pre_instantiate_async(
-            self._pre, self.context, cells.instance, cells.trap, cells.error
-        )
+    def go(self) -> bool:
+        """Makes the instance, its `start` included, and the calls of the plan; or goes on where it waited.
 
-    def proceed(self) -> bool:
-        """Ends what is over, raising how it ended badly, and begins the next call; False if that was all.
-
-        Raises GuestTrap when there is no such function.
+        True once all is over; False while it waits, or has used its slice. Raises how one ended badly,
+        GuestTrap when there is no such function to call.
         """
-        self._drop()
-        own = self._cells.own
-        if self.failure or own.trap or own.error:
-            self._fail()
-        call = next(self._calls, None)
-        if call is None:
-            return False
-        self._begin(call)
-        return True
+        own = self.own
+        how = self._engine.steps.guest_go(own)
+        if own.answer.touched:
+            self.collect()
+        if how > OVER or self.failure is not None:
+            self._fail(how)
+        return how == OVER
 
-    def _begin(self, call: Call) -> None:
-        cells, name, values = self._cells, call.function, call.values
-        item = cells.own.function
-        found = lib.wasmtime_instance_export_get(
-            self.context, cells.instance, name, len(name), cells.function_item
-        )
-        if not found or item.kind != EXTERN_FUNC:
-            raise GuestTrap(f"no exported function {printable(name)}")
-        arguments = NULL
-        if values:  # kept, because the future reads them until it is deleted
-            arguments = self._kept = ffi.new("wasmtime_val_t[]", [(kind, {"i64": at}) for kind, at in values])
-        self.future = lib.wasmtime_func_call_async(
-            self.context, cells.function, arguments, len(values), NULL, 0, cells.trap, cells.error
-        )
+    def collect(self) -> None:
+        """Hands over what compiled host functions have noted; they note no more for this guest."""
+        own = self.own
+        own.answers = False  # also when there is nothing yet: from now on Python counts
+        if own.answer.touched:
+            own.answer.touched = False
+            self.owner.collect(own.answer)
 
     def find_memory(self, caller: Any) -> Memory:
         """The memory, from within a host function: in `start` there is no instance yet to ask.
 
         Raises GuestTrap when there is none.
         """
-        cells = self._cells
-        if not lib.wasmtime_caller_export_get(caller, b"memory", 6, cells.memory_item):
-            raise GuestTrap("the module exports no memory")
-        return self._found_memory()
-
-    def _found_memory(self) -> Memory:
-        cells = self._cells
-        if cells.own.memory.kind != EXTERN_MEMORY:
-            raise GuestTrap("the module exports no memory")
-        self.memory = Memory(self.context, cells.memory)
+        item = ffi.addressof(self.own, "memory")
+        if not self.own.has_memory:
+            found = lib.wasmtime_caller_export_get(caller, b"memory", 6, item)
+            if not found or item.kind != EXTERN_MEMORY:
+                raise GuestTrap("the module exports no memory")
+            self.own.has_memory = True
+        self.memory = Memory(self.own.context, ffi.addressof(item, "of", "memory"))
         return self.memory
 
     def memory_size(self) -> int:
-        """Bytes of linear memory now, which is its peak: a memory never shrinks. 0 without one."""
-        if self.memory is not None:
-            return self.memory.look()
-        cells = self._cells
-        if not cells.own.instance.store_id:
-            return 0
-        found = lib.wasmtime_instance_export_get(
-            self.context, cells.instance, b"memory", 6, cells.memory_item
-        )
-        is_memory = found and cells.own.memory.kind == EXTERN_MEMORY
-        return self._found_memory().size if is_memory else 0
+        """Bytes of linear memory when it last stood still, which is its peak: a memory never shrinks."""
+        size: int = self.own.size
+        return size
 
     def grown(self) -> int:
         """Bytes of memory since the last time this was asked."""
@@ -231,13 +193,14 @@ class Fiber:
 
     def check_cpu(self) -> None:
         """Raises CpuExceeded once the guest has used up its processor time."""
-        if self.busy > self._cpu:
-            raise CpuExceeded(f"cpu: more than {self._cpu:g} s")
+        cpu = self._plan.limits.cpu
+        if self.busy > cpu:
+            raise CpuExceeded(f"cpu: more than {cpu:g} s")
 
     def charge(self) -> None:
         """Counts one host call; raises HostLimit when the budget is spent."""
-        self.host_calls += 1
-        if self.host_calls > self.budget:
+        self.own.host_calls += 1
+        if self.own.host_calls > self.budget:
             self.overspend()
 
     def overspend(self) -> NoReturn:
@@ -250,9 +213,9 @@ class Fiber:
             self.failure = failure
         return lib.wasmtime_trap_new(_HOST_FAILED, len(_HOST_FAILED))
 
-    def _fail(self) -> None:
+    def _fail(self, how: int) -> None:
         """Raises the InvocationError of a call that ended badly."""
-        own = self._cells.own
+        own = self.own
         text = _trap_of(own.trap) if own.trap else None
         words = message_of(own.error) if own.error else None
         own.trap = own.error = NULL
@@ -262,19 +225,19 @@ class Fiber:
             raise text
         if words is not None:
             raise _refusal(words)
+        if how == LOST:
+            name = own.plan.calls[own.next - 1].function
+            raise GuestTrap(f"no exported function {printable(ffi.buffer(name.data, name.size)[:])}")
 
     def stop(self) -> None:
         """Ends what is under way, which unwinds the guest, and what a host function has begun for it."""
-        if self.future is not None:
-            self._drop()
+        future, self.own.future = self.own.future, NULL
+        if future:
+            lib.wasmtime_call_future_delete(future)
         operation, self.waiting = self.waiting, None
         close = getattr(operation, "close", None)
         if close is not None:
             close()
-
-    def _drop(self) -> None:
-        future, self.future = self.future, None
-        lib.wasmtime_call_future_delete(future)
 
     def close(self) -> None:
         """Frees the instance, its memory and its stack; no call of it may be under way."""
@@ -282,8 +245,9 @@ class Fiber:
             self.watch.cancel()
         if self.memory is not None:
             self.memory.close()
-        lib.wasmtime_store_delete(self._store)
-        self._engine.take_cells(self._cells)
+        if self.own.store:
+            lib.wasmtime_store_delete(self.own.store)
+        self._engine.take_guest(self.own)
 
 
 def _trap_of(trap: Any) -> InvocationError:

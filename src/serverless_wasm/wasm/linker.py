@@ -16,9 +16,11 @@ from serverless_wasm.errors import CapabilityError, EngineError, LinkError
 from serverless_wasm.text import printable
 from serverless_wasm.wasm.capi import KIND_OF_TYPE, NULL, ffi, lib, message_of
 from serverless_wasm.wasm.engine import Engine
-from serverless_wasm.wasm.fiber import Call, Fiber
+from serverless_wasm.wasm.fast import CompiledSteps
+from serverless_wasm.wasm.fiber import Fiber
 from serverless_wasm.wasm.memory import Window, two_windows, window
 from serverless_wasm.wasm.modules import FunctionType, Import, Module
+from serverless_wasm.wasm.plan import Plan, Terms
 from serverless_wasm.wasm.scheduler import Scheduler
 
 
@@ -37,6 +39,8 @@ _RAW = {"i32": "I12x", "i64": "Q8x"}
 """How `struct` reads a wasmtime_val_raw_t, unsigned; of an i32 only four bytes mean anything."""
 _TYPED = {"i32": "8xI20x", "i64": "8xQ16x"}
 """The same for a wasmtime_val_t, which has its kind in front."""
+Arguments = Callable[[Fiber, Any, Any], list[Any]]
+"""Makes a host function's arguments of the caller and the values that it passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class HostFunction:
     a number; or bytes, which go to the function's last window, and their count to the guest; or a Reply.
     Windows are read before `call` returns, for afterwards the engine owns the store.
     A CapabilityError becomes its `abi_code`; any other exception ends the guest.
+    `compiled` names what fast.c does in its place, but for what is unusual.
     """
 
     name: str
@@ -63,6 +68,7 @@ class HostFunction:
     result: str | None
     call: Callable[..., Any]
     waits: bool = False
+    compiled: str = ""
 
     @property
     def type(self) -> FunctionType:
@@ -73,16 +79,15 @@ class HostFunction:
 
 @dataclass(frozen=True, slots=True)
 class LinkedModule:
-    """A module with its imports resolved; instances of it cost microseconds.
+    """A module with its imports resolved, and how to run it; instances of it cost microseconds.
 
-    `calls` are those that answer a request. The recipe is freed with this object; instances that are alive
-    keep what they need.
+    The recipe is freed with the last plan made of it; instances that are alive keep what they need.
     """
 
     module: Module
-    pointer: Any
+    recipe: Any
+    plan: Plan
     linker: Linker  # keeps the callbacks alive
-    calls: tuple[Call, ...] = ()
 
 
 class Linker:
@@ -92,6 +97,7 @@ class Linker:
     """
 
     def __init__(self, engine: Engine, scheduler: Scheduler, namespace: str) -> None:
+        self._engine = engine
         self._scheduler = scheduler
         self._namespace = namespace
         self._offered: dict[str, FunctionType] = {}
@@ -109,12 +115,15 @@ class Linker:
             callback = ffi.callback("wasmtime_func_unchecked_callback_t", self._immediate(function))
             define = lib.wasmtime_linker_define_func_unchecked
         self._callbacks.append(callback)
+        called, data = callback, NULL
+        if function.compiled and isinstance(self._engine.steps, CompiledSteps):
+            called, data = self._engine.steps.function(function.compiled), ffi.cast("void *", callback)
         namespace, name, kind = (
             self._namespace.encode(),
             function.name.encode(),
             _function_type(function.type),
         )
-        error = define(self._pointer, namespace, len(namespace), name, len(name), kind, callback, NULL, NULL)
+        error = define(self._pointer, namespace, len(namespace), name, len(name), kind, called, data, NULL)
         lib.wasm_functype_delete(kind)
         if error != NULL:
             raise EngineError(message_of(error))
@@ -138,8 +147,8 @@ class Linker:
             return f"{wanted} must be imported as {offered}"
         return None
 
-    def link(self, module: Module, calls: tuple[Call, ...] = ()) -> LinkedModule:
-        """Resolves the module's imports; raises LinkError that names every one that does not fit."""
+    def link(self, module: Module, terms: Terms) -> LinkedModule:
+        """Resolves the imports, to be run on these terms; raises LinkError that names all that misfit."""
         missing = self.missing(module)
         if missing:
             raise LinkError("imports do not fit: " + "; ".join(missing))
@@ -148,18 +157,21 @@ class Linker:
         if error != NULL:
             raise LinkError(printable(message_of(error)))
         recipe = ffi.gc(pre[0], lib.wasmtime_instance_pre_delete)
-        return LinkedModule(module, recipe, self, calls)
+        return LinkedModule(module, recipe, Plan(self._engine, recipe, terms), self)
 
     def _immediate(self, function: HostFunction) -> Callable[..., Any]:
         """The C callback of a function that answers at once."""
         scheduler, call, result = self._scheduler, function.call, function.result
         arguments, is_wide = _arguments(function, _RAW), result == "i64"
+        if function.compiled:
+            arguments = _after_collecting(arguments)
 
         def callback(_env: Any, caller: Any, values: Any, _count: int) -> Any:
             fiber: Any = scheduler.current
             try:
-                fiber.host_calls += 1  # Fiber.charge, without a call: a guest may make a thousand of these
-                if fiber.host_calls > fiber.budget:
+                own = fiber.own
+                own.host_calls = calls = own.host_calls + 1  # Fiber.charge, without a call of our own
+                if calls > fiber.budget:
                     fiber.overspend()
                 value = call(fiber.owner, *arguments(fiber, caller, values))
             except CapabilityError as refusal:
@@ -207,6 +219,16 @@ class Linker:
         return True
 
 
+def _after_collecting(arguments: Arguments) -> Arguments:
+    """For a function that goes on where compiled ones have stopped."""
+
+    def collected(fiber: Fiber, caller: Any, values: Any) -> list[Any]:
+        fiber.collect()
+        return arguments(fiber, caller, values)
+
+    return collected
+
+
 def _delivery(results: Any, result: str | None, given: list[Any]) -> Callable[[Fiber], None]:
     """Hands an answer to the guest, inside the poll that resumes it, as the C interface demands."""
 
@@ -218,6 +240,7 @@ def _delivery(results: Any, result: str | None, given: list[Any]) -> Callable[[F
                 setattr(results[0].of, result, value)
         except BaseException as failure:
             fiber.failure = failure
+            fiber.own.failed = True
 
     return deliver
 
@@ -234,7 +257,7 @@ def _settle(answer: Any, given: list[Any]) -> Any:
     return answer
 
 
-def _arguments(function: HostFunction, forms: Mapping[str, str]) -> Callable[[Fiber, Any, Any], list[Any]]:
+def _arguments(function: HostFunction, forms: Mapping[str, str]) -> Arguments:
     """How to turn the values that the guest passed into the host function's arguments."""
     if not function.params:
         return lambda _fiber, _caller, _values: []

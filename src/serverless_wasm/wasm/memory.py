@@ -26,8 +26,8 @@ class Memory:
     def __init__(self, context: Any, memory: Any) -> None:
         self._context = context
         self._memory = memory
-        self.size = 0
-        self.data: Any = bytearray()
+        self.size = -1  # a memory may have no byte, and is to be seen all the same
+        self.data: Any = None
         self.look()
 
     def look(self) -> int:

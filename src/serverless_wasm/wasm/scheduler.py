@@ -7,7 +7,7 @@ It must never run a guest without a ticker, nor leave a future alive behind a fa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, MutableSequence
+from collections.abc import MutableSequence
 from math import inf
 from time import perf_counter, thread_time
 from typing import Any
@@ -16,9 +16,8 @@ from serverless_wasm.alarms import Alarms
 from serverless_wasm.errors import CapabilityError, DeadlineExceeded
 from serverless_wasm.wasm.admission import Admission, machine_memory
 from serverless_wasm.wasm.background import Background
-from serverless_wasm.wasm.capi import lib
 from serverless_wasm.wasm.engine import Engine
-from serverless_wasm.wasm.fiber import Call, Fiber, Watch
+from serverless_wasm.wasm.fiber import Fiber, Watch
 
 _SHORT = 0.0005
 Cells = MutableSequence[int] | memoryview
@@ -42,13 +41,12 @@ class Scheduler:
         self._meter = _Meter()
         self._running: Cells = [0, 0] if running is None else running
 
-    async def run(self, fiber: Fiber, calls: Iterable[Call]) -> None:
-        """Makes the fiber's instance and drives its calls to their end; raises how one ended badly.
+    async def run(self, fiber: Fiber) -> None:
+        """Makes the fiber's instance and drives its plan's calls to their end; raises how one ended badly.
 
         Whatever happens, nothing is under way afterwards: in the middle of a call the guest is unwound.
         Cancelling the task cancels what the guest waits for.
         """
-        fiber.begin(calls)
         try:
             while not self._stretch(fiber):
                 fiber.check_cpu()
@@ -89,10 +87,7 @@ class Scheduler:
         self._ticker.enter(yielding=fiber.background)
         began = self._meter.begin()
         try:
-            while lib.wasmtime_call_future_poll(fiber.future):
-                if not fiber.proceed():
-                    return True
-            return False
+            return fiber.go()
         finally:
             fiber.busy += self._meter.since(began)
             self._ticker.leave()

@@ -1,0 +1,215 @@
+/* The compiled path: what pure.py does call by call, in one call, and the host functions that guests call most.
+ *
+ * Built by hatch_build.py where there is a C compiler; fast.py loads it. It knows nothing of Python: a host
+ * function that has anything to refuse, or is asked for more than it does, calls the Python one that it stands
+ * for, which is the one that says what a guest may do and how it ends. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "capi.h"
+#include "guest.h"
+
+#define EXPORT __attribute__((visibility("default")))
+enum { WAITS, OVER, FAILED, LOST };              /* pure.py, Step */
+enum { EXTERN_FUNC = 0, EXTERN_MEMORY = 3 };     /* wasmtime/extern.h */
+enum { NAME_LIMIT = 65536, REASON_LIMIT = 256 }; /* abi/env.py, abi/response.py */
+
+EXPORT const char fast_sources[] = SOURCES;      /* the digest of these files, from hatch_build.py */
+EXPORT const size_t fast_sizes[] = {sizeof(plan_t), sizeof(answer_t), sizeof(guest_t)};
+
+/* A guest's steps */
+
+static void make(guest_t *guest) {
+  const plan_t *plan = guest->plan;
+  guest->store = wasmtime_store_new(plan->engine, guest, NULL);
+  guest->context = wasmtime_store_context(guest->store);
+  wasmtime_store_limiter(guest->store, plan->memory, plan->table_elements, 1, -1, 1);
+  wasmtime_context_epoch_deadline_async_yield_and_update(guest->context, 1);
+  wasmtime_context_set_epoch_deadline(guest->context, plan->slice);
+  if (plan->counts_fuel) wasmtime_context_set_fuel(guest->context, plan->fuel);
+  guest->future = wasmtime_instance_pre_instantiate_async(
+      plan->recipe, guest->context, &guest->instance, &guest->trap, &guest->error);
+}
+
+static int step(guest_t *guest) {
+  while (wasmtime_call_future_poll(guest->future)) {
+    wasmtime_call_future_delete(guest->future);
+    guest->future = NULL;
+    if (guest->trap || guest->error || guest->failed) return FAILED;
+    if (guest->next == guest->plan->call_count) return OVER;
+    const call_t *call = &guest->plan->calls[guest->next++];
+    if (!wasmtime_instance_export_get(guest->context, &guest->instance, call->function.data,
+                                      call->function.size, &guest->function) ||
+        guest->function.kind != EXTERN_FUNC)
+      return LOST;
+    guest->future = wasmtime_func_call_async(guest->context, &guest->function.of.func, call->values,
+                                             call->count, NULL, 0, &guest->trap, &guest->error);
+  }
+  return WAITS;
+}
+
+static void look(guest_t *guest) {
+  if (!guest->has_memory && guest->instance.store_id)
+    guest->has_memory = wasmtime_instance_export_get(guest->context, &guest->instance, "memory", 6,
+                                                     &guest->memory) &&
+                        guest->memory.kind == EXTERN_MEMORY;
+  if (!guest->has_memory) return;
+  guest->size = wasmtime_memory_data_size(guest->context, &guest->memory.of.memory);
+  guest->data = wasmtime_memory_data(guest->context, &guest->memory.of.memory);
+}
+
+/* Runs the guest until its calls are over, or it waits, or has used its slice, or has failed. */
+EXPORT int guest_go(guest_t *guest) {
+  answer_t *answer = guest->answer;
+  answer->touched = answer->has_body = false;
+  answer->status = answer->fields = answer->used = 0;
+  answer->header_bytes = 0;
+  if (!guest->store) make(guest);
+  int how = step(guest);
+  look(guest);
+  return how;
+}
+
+/* Host functions */
+
+/* The guest that called, if its host function may answer here: within its budget, its memory known. */
+static guest_t *caller_of(wasmtime_caller_t *caller) {
+  guest_t *guest = wasmtime_context_get_data(wasmtime_caller_context(caller));
+  if (guest->host_calls >= guest->plan->host_calls) return NULL;
+  if (guest->has_memory) return guest;
+  if (!wasmtime_caller_export_get(caller, "memory", 6, &guest->memory) || guest->memory.kind != EXTERN_MEMORY)
+    return NULL;
+  guest->has_memory = true;
+  look(guest);
+  return guest;
+}
+
+/* The bytes of a window, or NULL if they are not all inside. A memory never shrinks, and one of the pool never
+ * moves (memory.py), so the engine is asked only when a window does not fit into what is known. */
+static uint8_t *window(guest_t *guest, const wasmtime_val_raw_t *pointer, uint64_t size) {
+  uint64_t start = (uint32_t)pointer->i32;
+  if (size > guest->size || start > guest->size - size) {
+    look(guest);
+    if (size > guest->size || start > guest->size - size) return NULL;
+  }
+  return guest->data + start;
+}
+
+/* A copy in the arena; false if there is no room. */
+static bool note(answer_t *answer, span_t *span, const uint8_t *data, uint64_t size) {
+  if (size > sizeof answer->arena - answer->used) return false;
+  memcpy(answer->arena + answer->used, data, size);
+  *span = (span_t){answer->used, (uint32_t)size};
+  answer->used += (uint32_t)size;
+  return answer->touched = true;
+}
+
+/* RFC 9110 section 5.6.2, token. */
+static bool is_token(const uint8_t *text, uint64_t size) {
+  for (uint64_t at = 0; at < size; at++) {
+    uint8_t byte = text[at], letter = byte | 0x20;
+    bool alphanumeric = (letter >= 'a' && letter <= 'z') || (byte >= '0' && byte <= '9');
+    if (!alphanumeric && (!byte || !strchr("!#$%&'*+-.^_`|~", byte))) return false;
+  }
+  return size > 0;
+}
+
+/* RFC 9110 section 5.5, field-value. */
+static bool is_text(const uint8_t *text, uint64_t size) {
+  for (uint64_t at = 0; at < size; at++)
+    if ((text[at] < 0x20 && text[at] != '\t') || text[at] == 0x7f) return false;
+  return true;
+}
+
+typedef wasm_trap_t *function_t(void *, wasmtime_caller_t *, wasmtime_val_raw_t *, size_t);
+
+static wasm_trap_t *ask_python(void *python, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, size_t count) {
+  return ((wasmtime_func_unchecked_callback_t)python)(NULL, caller, values, count);
+}
+
+EXPORT function_t fast_set_body, fast_set_status, fast_set_header, fast_db_get;
+
+wasm_trap_t *fast_set_body(void *python, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, size_t count) {
+  guest_t *guest = caller_of(caller);
+  if (!guest || !guest->answers) return ask_python(python, caller, values, count);
+  uint64_t size = (uint64_t)values[1].i64;
+  uint8_t *body = window(guest, &values[0], size);
+  if (!body || size > guest->plan->response_body || !note(guest->answer, &guest->answer->body, body, size))
+    return ask_python(python, caller, values, count);
+  guest->answer->has_body = true;
+  guest->host_calls++;
+  return NULL;
+}
+
+wasm_trap_t *fast_set_status(void *python, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, size_t count) {
+  guest_t *guest = caller_of(caller);
+  if (!guest || !guest->answers) return ask_python(python, caller, values, count);
+  uint32_t status = (uint32_t)values[0].i32;
+  uint64_t size = (uint64_t)values[2].i64;
+  uint8_t *reason = window(guest, &values[1], size);
+  if (!reason || status < 200 || status > 599 || size > REASON_LIMIT || !is_text(reason, size) ||
+      !note(guest->answer, &guest->answer->reason, reason, size))
+    return ask_python(python, caller, values, count);
+  guest->answer->status = status;
+  guest->host_calls++;
+  return NULL;
+}
+
+wasm_trap_t *fast_set_header(void *python, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, size_t count) {
+  guest_t *guest = caller_of(caller);
+  if (!guest || !guest->answers) return ask_python(python, caller, values, count);
+  const plan_t *plan = guest->plan;
+  answer_t *answer = guest->answer;
+  uint32_t at = answer->fields;
+  uint64_t name_size = (uint64_t)values[1].i64, size = (uint64_t)values[3].i64;
+  uint8_t *name = window(guest, &values[0], name_size), *value = window(guest, &values[2], size);
+  /* What the limits refuse is for Python to count, which does not count fields that the door sets itself. */
+  if (!name || !value || at >= plan->response_headers || at >= sizeof answer->names / sizeof *answer->names ||
+      name_size > plan->response_header_bytes || size > plan->response_header_bytes)
+    return ask_python(python, caller, values, count);
+  for (; size && (*value == ' ' || *value == '\t'); size--) value++;
+  for (; size && (value[size - 1] == ' ' || value[size - 1] == '\t'); size--) continue;
+  uint64_t before = answer->header_bytes;
+  if (before + name_size + size > plan->response_header_bytes || !is_token(name, name_size) ||
+      !is_text(value, size) || name_size + size > sizeof answer->arena - answer->used)
+    return ask_python(python, caller, values, count);
+  note(answer, &answer->names[at], name, name_size);
+  note(answer, &answer->values[at], value, size);
+  answer->header_bytes = before + name_size + size;
+  answer->fields++;
+  guest->host_calls++;
+  return NULL;
+}
+
+/* Less than, equal to or greater than 0, in the order of a plan's variables. */
+static int compare(const text_t *name, const uint8_t *key, uint64_t size) {
+  if (name->size != size) return name->size < size ? -1 : 1;
+  return memcmp(name->data, key, size);
+}
+
+wasm_trap_t *fast_db_get(void *python, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, size_t count) {
+  guest_t *guest = caller_of(caller);
+  if (!guest) return ask_python(python, caller, values, count);
+  uint64_t key_size = (uint64_t)values[1].i64, room = (uint64_t)values[3].i64;
+  uint8_t *key = window(guest, &values[0], key_size), *buffer = window(guest, &values[2], room);
+  if (!key || !buffer || key_size > NAME_LIMIT) return ask_python(python, caller, values, count);
+  const variable_t *variables = guest->plan->variables;
+  size_t low = 0, high = guest->plan->variable_count;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (compare(&variables[middle].name, key, key_size) < 0) low = middle + 1;
+    else high = middle;
+  }
+  guest->host_calls++;
+  if (low == guest->plan->variable_count || compare(&variables[low].name, key, key_size)) {
+    values[0].i64 = -1;
+    return NULL;
+  }
+  const text_t *value = &variables[low].value;
+  memcpy(buffer, value->data, value->size < room ? value->size : room);
+  values[0].i64 = (int64_t)value->size;
+  return NULL;
+}

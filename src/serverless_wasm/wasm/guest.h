@@ -1,0 +1,54 @@
+/* What the host keeps of one guest, and how it is to be run. Read by capi.py, through cffi, and by fast.c. */
+
+typedef struct { const char *data; size_t size; } text_t;
+typedef struct { text_t name, value; } variable_t;
+typedef struct { text_t function; const wasmtime_val_t *values; size_t count; } call_t;
+
+/* How an application's guests are run: the same for all of them, and kept as long as one of them lives. */
+typedef struct {
+  wasm_engine_t *engine;
+  const wasmtime_instance_pre_t *recipe;
+  int64_t memory, table_elements;
+  uint64_t slice;                 /* ticks of the epoch */
+  uint64_t fuel;
+  bool counts_fuel;
+  uint64_t host_calls;
+  size_t response_body, response_headers, response_header_bytes;
+  const call_t *calls;
+  size_t call_count;
+  const variable_t *variables;    /* by the size of the name, then by its bytes */
+  size_t variable_count;
+} plan_t;
+
+typedef struct { uint32_t at, size; } span_t;
+
+/* What compiled host functions have noted of a guest's answer, in one stretch of one guest. */
+typedef struct {
+  bool touched, has_body;
+  uint32_t status;                /* 0: not set */
+  uint32_t fields, used;
+  uint64_t header_bytes;
+  span_t reason, body;
+  span_t names[64], values[64];
+  uint8_t arena[65536];
+} answer_t;
+
+/* One guest; all zero but for `plan`, `answer` and `answers` before its first step. */
+typedef struct {
+  const plan_t *plan;
+  answer_t *answer;
+  bool answers;                   /* whether compiled host functions may note what it answers */
+  bool failed;                    /* a host function has failed, but could not trap */
+  bool has_memory;
+  wasmtime_store_t *store;
+  wasmtime_context_t *context;
+  wasmtime_call_future_t *future;
+  wasm_trap_t *trap;
+  wasmtime_error_t *error;
+  wasmtime_instance_t instance;
+  wasmtime_extern_t function, memory;
+  uint8_t *data;                  /* its memory, as large as it was when last looked at */
+  size_t size;
+  uint64_t host_calls;
+  size_t next;                    /* of the plan's calls */
+} guest_t;
