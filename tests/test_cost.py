@@ -160,17 +160,20 @@ def within(found: dict[str, int], most: dict[str, int]) -> None:
 
 BUDGETS = {
     COMPILED: {
-        "hello": {"python": 80, "builtin": 48, "engine": 3},
-        "host calls": {"python": 900, "builtin": 466, "engine": 6},
-        "compiled ones": {"python": 82, "builtin": 50, "engine": 3},
+        "hello": {"python": 88, "builtin": 54, "engine": 3},
+        "host calls": {"python": 906, "builtin": 470, "engine": 6},
+        "compiled ones": {"python": 90, "builtin": 56, "engine": 3},
     },
     PURE: {
-        "hello": {"python": 120, "builtin": 76, "engine": 18},
-        "host calls": {"python": 920, "builtin": 480, "engine": 18},
-        "compiled ones": {"python": 1_820, "builtin": 580, "engine": 18},
+        "hello": {"python": 128, "builtin": 83, "engine": 18},
+        "host calls": {"python": 928, "builtin": 486, "engine": 18},
+        "compiled ones": {"python": 1_828, "builtin": 586, "engine": 18},
     },
 }
-"""Of the engine there is one call for a compiled stretch, one to free the store, and those for a window."""
+"""Of the engine there is one call for a compiled stretch, one to free the store, and those for a window.
+
+Of the others a slow machine makes up to eight more: it looks at the thread's clock, and wakes the ticker.
+"""
 
 
 def test_hello(tmp_path: Path, counts: Counts, engine_path: str) -> None:
