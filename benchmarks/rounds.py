@@ -171,7 +171,7 @@ def measure(bench: Bench, plan: Plan) -> Results:
     kept = tuple(sample for sample in samples if sample.contestant not in left_out)
     told = tuple(f"{name}: {reason}" for name, reason in left_out.items())
     steady, moved = still(kept, bench.rounds)
-    return Results(samples=steady, left_out=told, moved=moved, void=void(steady or kept))
+    return Results(samples=steady or kept, left_out=told, moved=moved, void=void(steady or kept))
 
 
 def order(contestants: Sequence[Contestant], number: int) -> list[Contestant]:

@@ -83,6 +83,7 @@ def taken(wheel: Path) -> str:
         ("/nonexistent/cc", "No such file or directory: '/nonexistent/cc'"),
         ("false", "returned non-zero exit status 1"),
         ("true", "No such file or directory"),
+        ("cc 'half", "CC cannot be read: No closing quotation"),
     ],
 )
 def test_compiler_that_fails_is_a_sentence(
@@ -107,7 +108,7 @@ def test_no_compiler_is_a_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @NEEDS_CC
-@pytest.mark.parametrize("compiler", ["", "cc -O0 -g"])
+@pytest.mark.parametrize("compiler", ["", "cc -O0 -g", "cc -Werror"])
 def test_what_is_built_is_taken(folder: Path, monkeypatch: pytest.MonkeyPatch, compiler: str) -> None:
     """With the compiler that is found, or with CC and its arguments; nothing else is left behind."""
     monkeypatch.setenv("CC", compiler)

@@ -245,9 +245,10 @@ class Fiber:
             self.watch.cancel()
         if self.memory is not None:
             self.memory.close()
-        if self.own.store:
-            lib.wasmtime_store_delete(self.own.store)
-        self._engine.take_guest(self.own)
+        own, self.own = self.own, None  # it is another fiber's soon; a second close would give it to two
+        if own.store:
+            lib.wasmtime_store_delete(own.store)
+        self._engine.take_guest(own)
 
 
 def _trap_of(trap: Any) -> InvocationError:
