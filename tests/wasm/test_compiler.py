@@ -347,6 +347,22 @@ def test_a_child_that_was_killed_while_it_rested_is_replaced(cache: Cache, run: 
     run(main())
 
 
+def test_a_child_that_is_killed_just_before_it_is_asked_is_replaced(cache: Cache, run: Run) -> None:
+    """Nobody knows yet that it is gone; the module has another one, and is not blamed either."""
+
+    async def main() -> None:
+        async with compiling(cache) as compiler:
+            child = await _child_after(compiler, PLAIN)
+            os.kill(child, signal.SIGSTOP)
+            task = asyncio.create_task(compiler.compile(SPIN))
+            await until(compiler._turn.locked)
+            await asyncio.sleep(0.05)
+            os.kill(child, signal.SIGKILL)
+            await task
+
+    run(main())
+
+
 def test_a_child_has_little_of_its_parents(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     """No variable, no descriptor, no core file, no new privileges, and no haste."""
     monkeypatch.setenv("SECRET_OF_THE_PARENT", "canary")

@@ -97,6 +97,11 @@ class Child:
         return answer if isinstance(answer, dict) else {}
 
     @property
+    def fresh(self) -> bool:
+        """Whether it was never asked."""
+        return bool(self._unsent)
+
+    @property
     def gone(self) -> bool:
         """Whether it has ended."""
         return self._process.returncode is not None

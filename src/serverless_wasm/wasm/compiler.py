@@ -121,9 +121,7 @@ class CompilerProcess:
         job = {"cpu": allowance.cpu, "memory": allowance.memory}
         answer: dict[str, Any] = {}
         try:
-            child = await self._awake()
-            async with asyncio.timeout(allowance.wall):
-                answer = await child.ask(job, data)
+            answer = await self._answer(job, data, allowance)
         except TimeoutError:
             raise CompileError(f"did not compile within {allowance.wall:.0f} s") from None
         except ChildEnded as end:
@@ -134,6 +132,24 @@ class CompilerProcess:
             else:
                 self._retire()
         return _artifact(answer, digest, allowance)
+
+    async def _answer(self, job: dict[str, int], data: bytes, allowance: Allowance) -> dict[str, Any]:
+        """What a child answers; one that was killed may have been so while it rested, before it was asked.
+
+        Then the module has another one to itself, and only what kills that one, too, is to blame.
+        """
+        child = await self._awake()
+        fresh = child.fresh
+        try:
+            async with asyncio.timeout(allowance.wall):
+                return await child.ask(job, data)
+        except ChildEnded as end:
+            if fresh or self._closed or end.signal != signal.SIGKILL:
+                raise
+        self._retire()
+        child = await self._awake()
+        async with asyncio.timeout(allowance.wall):
+            return await child.ask(job, data)
 
     async def _awake(self) -> Child:
         """The child, started if there is none, and none is ended by the timer meanwhile."""
