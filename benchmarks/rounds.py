@@ -22,7 +22,7 @@ CONTROLS = ("floor-plain", "nginx-return")
 DRIFT = 0.10
 """How far a control's CPU per request may spread over the rounds, as a share of its median."""
 ROUNDS = 3
-"""As few rounds as a figure may come from."""
+"""As few rounds as a figure may come from; more than half of all there were, too."""
 TRIES = 3
 
 
@@ -207,7 +207,7 @@ def still(samples: Sequence[Sample], rounds: int) -> tuple[tuple[Sample, ...], t
     for point in dict.fromkeys(sample.point for sample in samples):
         controls = ([each for each in samples if each.contestant == name] for name in CONTROLS)
         good = everyone.intersection(*(_steady(control, point) for control in controls if control))
-        shown = len(good) >= min(rounds, ROUNDS)
+        shown = len(good) >= min(rounds, ROUNDS) and 2 * len(good) > rounds
         if shown:
             kept += [sample for sample in samples if sample.point == point and sample.round in good]
         if bad := ", ".join(str(number + 1) for number in sorted(everyone - good)):

@@ -118,8 +118,8 @@ def memory_of(fiber: Fiber) -> bytes:
     if not fiber.own.has_memory:
         return b""
     memory = ffi.addressof(fiber.own, "memory", "of", "memory")
-    size = lib.wasmtime_memory_data_size(fiber.context, memory)
-    return bytes(ffi.buffer(lib.wasmtime_memory_data(fiber.context, memory), size))
+    size = lib.wasmtime_memory_data_size(fiber.own.context, memory)
+    return bytes(ffi.buffer(lib.wasmtime_memory_data(fiber.own.context, memory), size))
 
 
 @pytest.fixture(scope="module")

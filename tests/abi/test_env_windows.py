@@ -125,7 +125,7 @@ def memory_of(fiber: Fiber) -> bytes:
     if not fiber.own.has_memory:
         return PATTERN
     memory = ffi.addressof(fiber.own, "memory", "of", "memory")
-    return bytes(ffi.buffer(lib.wasmtime_memory_data(fiber.context, memory), SIZE))
+    return bytes(ffi.buffer(lib.wasmtime_memory_data(fiber.own.context, memory), SIZE))
 
 
 def windows_of(function: HostFunction, values: tuple[int, ...]) -> list[tuple[int, int]]:

@@ -123,12 +123,13 @@ def test_controls_that_drift_make_a_run_void(last: float, reason: str | None) ->
         ((10, 10.2, 10.1), {0, 1, 2}, ()),
         ((10, 14, 10.2, 10.1, 7), {0, 2, 3}, (f"{POINT}: round 2, 5, because the controls drifted",)),
         ((10, 14, 10.2, 18, 7), set(), (f"{POINT}: all, because the controls drifted",)),
+        ((10, 14, 10.2, 10.1, 7, 20), set(), (f"{POINT}: all, because the controls drifted",)),
     ],
 )
 def test_rounds_in_which_the_machine_moved_are_left_out(
     costs: tuple[float, ...], kept: set[int], told: tuple[str, ...]
 ) -> None:
-    """At the point where it shows, as long as three are left."""
+    """At the point where it shows, as long as three are left, and more than half."""
     samples = [sample("floor-plain", number, cost) for number, cost in enumerate(costs)]
     samples += [sample("ours", number, 50) for number in range(len(costs))]
 

@@ -13,7 +13,7 @@
 #include "guest.h"
 
 #define EXPORT __attribute__((visibility("default")))
-enum { WAITS, OVER, FAILED, LOST };              /* pure.py, Step */
+enum { WAITS, OVER, FAILED, LOST };              /* pure.py */
 enum { EXTERN_FUNC = 0, EXTERN_MEMORY = 3 };     /* wasmtime/extern.h */
 enum { NAME_LIMIT = 65536, REASON_LIMIT = 256 }; /* abi/env.py, abi/response.py */
 
@@ -124,64 +124,47 @@ static bool is_text(const uint8_t *text, uint64_t size) {
   return true;
 }
 
-typedef wasm_trap_t *function_t(void *, wasmtime_caller_t *, wasmtime_val_raw_t *, size_t);
-
-static wasm_trap_t *ask_python(void *python, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, size_t count) {
-  return ((wasmtime_func_unchecked_callback_t)python)(NULL, caller, values, count);
-}
-
-EXPORT function_t fast_set_body, fast_set_status, fast_set_header, fast_db_get;
-
-wasm_trap_t *fast_set_body(void *python, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, size_t count) {
-  guest_t *guest = caller_of(caller);
-  if (!guest || !guest->answers) return ask_python(python, caller, values, count);
+static bool set_body(guest_t *guest, wasmtime_val_raw_t *values) {
   uint64_t size = (uint64_t)values[1].i64;
   uint8_t *body = window(guest, &values[0], size);
-  if (!body || size > guest->plan->response_body || !note(guest->answer, &guest->answer->body, body, size))
-    return ask_python(python, caller, values, count);
+  if (!guest->answers || !body || size > guest->plan->response_body) return false;
+  if (!note(guest->answer, &guest->answer->body, body, size)) return false;
   guest->answer->has_body = true;
-  guest->host_calls++;
-  return NULL;
+  return true;
 }
 
-wasm_trap_t *fast_set_status(void *python, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, size_t count) {
-  guest_t *guest = caller_of(caller);
-  if (!guest || !guest->answers) return ask_python(python, caller, values, count);
+static bool set_status(guest_t *guest, wasmtime_val_raw_t *values) {
   uint32_t status = (uint32_t)values[0].i32;
   uint64_t size = (uint64_t)values[2].i64;
   uint8_t *reason = window(guest, &values[1], size);
-  if (!reason || status < 200 || status > 599 || size > REASON_LIMIT || !is_text(reason, size) ||
-      !note(guest->answer, &guest->answer->reason, reason, size))
-    return ask_python(python, caller, values, count);
+  if (!guest->answers || !reason || status < 200 || status > 599 || size > REASON_LIMIT) return false;
+  if (!is_text(reason, size) || !note(guest->answer, &guest->answer->reason, reason, size)) return false;
   guest->answer->status = status;
-  guest->host_calls++;
-  return NULL;
+  return true;
 }
 
-wasm_trap_t *fast_set_header(void *python, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, size_t count) {
-  guest_t *guest = caller_of(caller);
-  if (!guest || !guest->answers) return ask_python(python, caller, values, count);
+static bool set_header(guest_t *guest, wasmtime_val_raw_t *values) {
   const plan_t *plan = guest->plan;
   answer_t *answer = guest->answer;
   uint32_t at = answer->fields;
   uint64_t name_size = (uint64_t)values[1].i64, size = (uint64_t)values[3].i64;
   uint8_t *name = window(guest, &values[0], name_size), *value = window(guest, &values[2], size);
   /* What the limits refuse is for Python to count, which does not count fields that the door sets itself. */
-  if (!name || !value || at >= plan->response_headers || at >= sizeof answer->names / sizeof *answer->names ||
-      name_size > plan->response_header_bytes || size > plan->response_header_bytes)
-    return ask_python(python, caller, values, count);
+  if (!guest->answers || !name || !value || at >= plan->response_headers ||
+      at >= sizeof answer->names / sizeof *answer->names || name_size > plan->response_header_bytes ||
+      size > plan->response_header_bytes)
+    return false;
   for (; size && (*value == ' ' || *value == '\t'); size--) value++;
   for (; size && (value[size - 1] == ' ' || value[size - 1] == '\t'); size--) continue;
-  uint64_t before = answer->header_bytes;
-  if (before + name_size + size > plan->response_header_bytes || !is_token(name, name_size) ||
-      !is_text(value, size) || name_size + size > sizeof answer->arena - answer->used)
-    return ask_python(python, caller, values, count);
+  uint64_t bytes = answer->header_bytes + name_size + size;
+  if (bytes > plan->response_header_bytes || !is_token(name, name_size) || !is_text(value, size) ||
+      name_size + size > sizeof answer->arena - answer->used)
+    return false;
   note(answer, &answer->names[at], name, name_size);
   note(answer, &answer->values[at], value, size);
-  answer->header_bytes = before + name_size + size;
+  answer->header_bytes = bytes;
   answer->fields++;
-  guest->host_calls++;
-  return NULL;
+  return true;
 }
 
 /* Less than, equal to or greater than 0, in the order of a plan's variables. */
@@ -190,12 +173,10 @@ static int compare(const text_t *name, const uint8_t *key, uint64_t size) {
   return memcmp(name->data, key, size);
 }
 
-wasm_trap_t *fast_db_get(void *python, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, size_t count) {
-  guest_t *guest = caller_of(caller);
-  if (!guest) return ask_python(python, caller, values, count);
+static bool db_get(guest_t *guest, wasmtime_val_raw_t *values) {
   uint64_t key_size = (uint64_t)values[1].i64, room = (uint64_t)values[3].i64;
   uint8_t *key = window(guest, &values[0], key_size), *buffer = window(guest, &values[2], room);
-  if (!key || !buffer || key_size > NAME_LIMIT) return ask_python(python, caller, values, count);
+  if (!key || !buffer || key_size > NAME_LIMIT) return false;
   const variable_t *variables = guest->plan->variables;
   size_t low = 0, high = guest->plan->variable_count;
   while (low < high) {
@@ -203,13 +184,28 @@ wasm_trap_t *fast_db_get(void *python, wasmtime_caller_t *caller, wasmtime_val_r
     if (compare(&variables[middle].name, key, key_size) < 0) low = middle + 1;
     else high = middle;
   }
-  guest->host_calls++;
   if (low == guest->plan->variable_count || compare(&variables[low].name, key, key_size)) {
     values[0].i64 = -1;
-    return NULL;
+    return true;
   }
   const text_t *value = &variables[low].value;
   memcpy(buffer, value->data, value->size < room ? value->size : room);
   values[0].i64 = (int64_t)value->size;
-  return NULL;
+  return true;
 }
+
+/* Each of the above as the engine calls it: what it does not answer, `python` does, the function it stands for. */
+#define HOST_FUNCTION(exported, answer)                                                                    \
+  EXPORT wasm_trap_t *exported(void *python, wasmtime_caller_t *caller, wasmtime_val_raw_t *values,         \
+                               size_t count) {                                                             \
+    guest_t *guest = caller_of(caller);                                                                    \
+    if (!guest || !answer(guest, values))                                                                  \
+      return ((wasmtime_func_unchecked_callback_t)python)(NULL, caller, values, count);                    \
+    guest->host_calls++;                                                                                   \
+    return NULL;                                                                                           \
+  }
+
+HOST_FUNCTION(fast_set_body, set_body)
+HOST_FUNCTION(fast_set_status, set_status)
+HOST_FUNCTION(fast_set_header, set_header)
+HOST_FUNCTION(fast_db_get, db_get)

@@ -116,11 +116,6 @@ class Fiber:
         own.plan = plan.own
 
     @property
-    def context(self) -> Any:
-        """The store's context, as the library wants it; there is none before the first step."""
-        return self.own.context
-
-    @property
     def host_calls(self) -> int:
         """How many it has made."""
         calls: int = self.own.host_calls
