@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 from collections.abc import Coroutine, Iterator
+from random import SystemRandom
 from typing import Any
 
 import pytest
@@ -16,8 +18,20 @@ from paths import PATHS, taking
 from sandbox import Sandbox
 from server.doors import Run
 
-settings.register_profile("house", deadline=None)  # machines are noisy: no test asserts an absolute time
+SAME_EACH_TIME = "CI" in os.environ
+"""A gate gives one answer to one change; without the variable each run draws anew."""
+
+# machines are noisy: no test asserts an absolute time
+settings.register_profile("house", deadline=None, derandomize=SAME_EACH_TIME)
 settings.load_profile("house")
+
+
+@pytest.fixture
+def seed() -> int:
+    """Of what a test draws; told when the test fails."""
+    number = 1 if SAME_EACH_TIME else SystemRandom().randrange(10**6)
+    print(f"seed {number}")  # noqa: T201 - pytest shows it
+    return number
 
 
 @pytest.fixture(scope="session", autouse=True)

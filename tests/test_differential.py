@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from random import SystemRandom
-
 import pytest
 
 from differential import grammar
@@ -14,10 +12,8 @@ from differential.trial import PEERS, case
 
 
 @pytest.mark.skipif(bool(missing()), reason=f"not on the PATH: {', '.join(missing())}")
-def test_every_disagreement_with_nginx_and_haproxy_has_a_rule() -> None:
+def test_every_disagreement_with_nginx_and_haproxy_has_a_rule(seed: int) -> None:
     """Our door does what the grammar says, to the letter; where a proxy does not, a rule says how and why."""
-    seed = SystemRandom().randrange(10**6)
-
     findings = differential(seed, 5000)
 
     show(findings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from random import SystemRandom
 
 import uvloop
 
@@ -11,10 +10,8 @@ from soak.guests import HOSTILE
 from soak.run import report, soak
 
 
-def test_good_applications_notice_nothing_of_sixteen_hostile_ones(tmp_path: Path) -> None:
+def test_good_applications_notice_nothing_of_sixteen_hostile_ones(tmp_path: Path, seed: int) -> None:
     """No wrong answer, no restart, no descriptor or thread left, no secret and no forged line in the log."""
-    seed = SystemRandom().randrange(10**6)
-
     findings = uvloop.run(soak(tmp_path, 30, seed))
 
     report(findings)

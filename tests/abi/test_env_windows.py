@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from random import Random, SystemRandom
+from random import Random
 from time import perf_counter
 
 import pytest
@@ -195,9 +195,9 @@ def drawn(random: Random, bits: int) -> int:
     return random.choice((anything, edge, SIZE + random.randrange(-20, 20), random.randrange(SIZE), 3))
 
 
-def test_windows_by_the_million(host: Host) -> None:
+def test_windows_by_the_million(host: Host, seed: int) -> None:
     """The same for as many as told: `WINDOW_PAIRS=1000000 scripts/test -s --timeout 0 -k million`."""
-    probe, seed = Probe(host), SystemRandom().randrange(10**9)
+    probe = Probe(host)
     functions = [function for function in FUNCTIONS if Kind.WINDOW in function.params]
 
     async def main() -> None:

@@ -176,9 +176,15 @@ RULES = (
     ),
     Rule(
         "nginx",
+        "refuses a length of 2^63 or more at once, where we wait for it",
+        "RFC 9110 section 8.6: any length is valid; the application's limit ends it",
+        lambda at: _refused(at, 400) and at.fault == "" and _has(at, rb"content-length:[ \t]*[0-9]{19}"),
+    ),
+    Rule(
+        "nginx",
         "answers 501 to every transfer coding but chunked, whatever else is wrong",
         "RFC 9112 section 6.3: 400 where chunked is not the last, and what is wrong first is answered first",
-        lambda at: _refused(at, 501) and at.fault != "" and _has(at, rb"transfer-encoding[: \t]"),
+        lambda at: _refused(at, 501) and at.fault != "" and _has(at, rb"transfer-encoding[: \t\r]"),
     ),
     Rule(
         "nginx",
@@ -216,15 +222,23 @@ RULES = (
         "haproxy",
         "answers 413 to a body in HTTP/1.0 with a method that seldom has one",
         "RFC 9110 section 9.3.1: such a body has no meaning, and is framed as any other",
+        lambda at: _refused(at, 413) and _has(at, rb"^(?:\r\n)*[A-Z]+ [^\r\n]*[ \t]HTTP/(1\.0|0\.9|[02-9])"),
+    ),
+    Rule(
+        "haproxy",
+        "reads no further in Connection than to what is no token",
+        "RFC 9110 section 5.6.1: a list of tokens; close in any place closes",
         lambda at: (
-            _refused(at, 413) and _has(at, rb"^(GET|HEAD|DELETE|[A-Z]+) [^\r\n]*[ \t]HTTP/(1\.0|0\.9|[02-9])")
+            at.fault == ""
+            and at.ours is None
+            and _has(at, rb"\r\nconnection:[^\r]*[^\r\w!#$%&'*+.^`|~, \t-]")
         ),
     ),
     Rule(
         "haproxy",
         "answers 400 to an absolute form without a path",
         "RFC 9110 section 4.2.1: http://a?b is a URI, its path is empty",
-        lambda at: _refused(at, 400) and _has(at, rb"^[^ ]+ https?://[^/ ]*\? *"),
+        lambda at: _refused(at, 400) and _has(at, rb"^(?:\r\n)*[^ ]+ https?://[^/ ]*\? *"),
     ),
     *(
         Rule(
@@ -292,7 +306,9 @@ def _only(at: Point, name: str) -> bool:
 def _merged(request: Request | None) -> str:
     assert request is not None
     target = request.head.split(b" ", 2)[1]
-    return plain_path(re.sub(rb"(?<!:)//+", b"/", target))[0]
+    authority = re.match(rb"(?i:https?://[^/?]*)?", target)
+    assert authority is not None
+    return plain_path(authority[0] + re.sub(rb"//+", b"/", target[authority.end() :]))[0]
 
 
 def _twice(head: bytes, first: bytes, second: bytes) -> bool:
