@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sandbox import Sandbox, wat
@@ -36,23 +37,23 @@ class Host:
         env: Mapping[str, str] | None = None,
         allowed: tuple[str, ...] = (),
         limits: Limits | None = None,
-        function: str = "handle",
+        function: str | None = None,
+        abi: str | None = None,
+        **granted: Any,
     ) -> Application:
-        """An application of a module given as WAT or as bytes."""
+        """An application of a module given as WAT or as bytes; `granted` are further fields of its grants."""
         env, limits = env or {}, limits or Limits()
         compiled = self.sandbox.compiler.compile(wat(module) if isinstance(module, str) else module)
-        abi = self.abis.detect(compiled)
-        grants = self.grants(env, limits, function, allowed)
-        program = Program(abi=abi, linked=abi.link(compiled, function, limits, grants.variables))
+        contract = self.abis.detect(compiled, abi)
+        grants = replace(self.grants(env, limits, allowed), **granted)
+        linked = contract.link(compiled, function or contract.entry, limits, grants.variables)
+        program = Program(abi=contract, linked=linked)
         return Application(program, grants, self.sandbox.scheduler)
 
-    def grants(
-        self, env: Mapping[str, str], limits: Limits, function: str = "handle", allowed: tuple[str, ...] = ()
-    ) -> Grants:
+    def grants(self, env: Mapping[str, str], limits: Limits, allowed: tuple[str, ...] = ()) -> Grants:
         """What the application may use."""
         return Grants(
             application="app",
-            function=function,
             limits=limits,
             variables={key.encode(): value.encode() for key, value in env.items()},
             outbound=self.network.for_application(Policy.for_application(allowed, env.values()), limits),

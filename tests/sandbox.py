@@ -35,7 +35,7 @@ class Sandbox:
 
     def linker(self, functions: Iterable[HostFunction]) -> Linker:
         """Offers the functions as imports of `env`."""
-        linker = Linker(self.engine, self.scheduler, "env")
+        linker = Linker(self.engine, self.scheduler)
         for function in functions:
             linker.define(function)
         return linker

@@ -18,6 +18,7 @@ from sandbox import wat
 from serverless_wasm.config.configuration import ApplicationConfig, Configuration
 from serverless_wasm.limits import DoorLimits, Limits
 from serverless_wasm.release import BATCH, Builder, Part, Release, differences
+from serverless_wasm.storage.mounts import Mount
 from serverless_wasm.wasm.artifacts import Artifact, Cache, digest_of
 from serverless_wasm.wasm.binary import Beginning
 from serverless_wasm.wasm.modules import InlineCompiler
@@ -256,6 +257,9 @@ OTHERS: dict[str, Any] = {
     "allowed_outbound_hosts": ("tcp://db:1",),
     "limits": Limits(timeout=1.0),
     "abi": "env",
+    "arguments": ("a",),
+    "mounts": (Mount(name="/a", path=Path("/a")),),
+    "tmp": True,
 }
 OTHER_SETTINGS: dict[str, Any] = {
     "path": Path("/d"),

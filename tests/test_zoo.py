@@ -12,10 +12,11 @@ import uvloop
 
 from zoo.cards import Guest, Visit, read_all
 from zoo.checks import check_answer, check_log, ending
+from zoo.commands import make_commands
 from zoo.generated import make_all
 from zoo.grounds import Grounds, grounds
 
-GUESTS = (*read_all(), *make_all())
+GUESTS = (*read_all(), *make_all(), *make_commands())
 VISITS = [
     pytest.param(
         guest,

@@ -7,11 +7,13 @@ It must never let an exception of the guest's making pass, nor keep anything of 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from time import monotonic, perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from serverless_wasm.abi.base import Abi, Grants, Invocation
+from serverless_wasm.ahead import Begin, answer_of
 from serverless_wasm.errors import BodyTooLarge, Error, OutOfService, Unavailable
 from serverless_wasm.events import Emit, InternalFault, InvocationFinished
 from serverless_wasm.messages import Request, Response
@@ -47,8 +49,19 @@ class Application:
 
     async def __call__(self, request: Request) -> Response:
         """The guest's response, or the one that its error stands for."""
-        began = perf_counter()
         invocation = Invocation(request, self._grants)
+        if not self._program.abi.streams:
+            return await self._answered(invocation)
+
+        def work(begin: Begin) -> Coroutine[Any, Any, Response]:
+            invocation.begin = begin
+            return self._answered(invocation)
+
+        return await answer_of(work)
+
+    async def _answered(self, invocation: Invocation) -> Response:
+        """Runs the invocation, ends it and records it, whatever it ends with."""
+        began, request = perf_counter(), invocation.request
         ending = _Ending("cancelled", CLIENT_CLOSED)
         try:
             response = await self._admitted(invocation)

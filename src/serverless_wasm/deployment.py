@@ -19,7 +19,7 @@ from serverless_wasm.config.configuration import ApplicationConfig
 from serverless_wasm.engine_room import EngineRoom, Loaded
 from serverless_wasm.errors import MethodNotAllowed, NotFound
 from serverless_wasm.events import Emit
-from serverless_wasm.messages import Handler, Headers, Request, Response
+from serverless_wasm.messages import Handler, Headers, Request, Response, Streaming
 from serverless_wasm.net.policy import Policy, Target
 from serverless_wasm.net.tcp import Network
 from serverless_wasm.release import Part, Release
@@ -94,7 +94,11 @@ class Deployment:
                 request = replace(request, params=match.params)
             self._in_flight += 1
             try:
-                return await match.target(request)
+                response = await match.target(request)
+                if type(response.body) is not bytes and isinstance(response.body, Streaming):
+                    self._in_flight += 1
+                    response.body.when_over(self._left)
+                return response
             finally:
                 self._in_flight -= 1
                 if self._idle is not None and not self._in_flight:
@@ -105,6 +109,12 @@ class Deployment:
         if match.kind is MatchKind.PARTIAL:
             raise MethodNotAllowed(match.allow)
         raise NotFound("no route")
+
+    def _left(self, _task: object = None) -> None:
+        """One is not in flight any more."""
+        self._in_flight -= 1
+        if self._idle is not None and not self._in_flight:
+            self._idle.set()
 
     async def drained(self) -> None:
         """Waits until nothing is in flight."""
@@ -130,10 +140,12 @@ def _application(
     grants = Grants(
         application=config.name,
         number=loaded.number,
-        function=config.function,
+        route=config.url_path,
+        arguments=config.arguments,
         limits=config.limits,
         variables=config.variables,
         outbound=surroundings.network.for_application(policy, config.limits),
+        mounts=room.mounts(config),
         emit=surroundings.emit,
     )
     return Application(loaded.program, grants, room.scheduler)

@@ -6,14 +6,19 @@ It must never be closed while a deployment that was loaded in it still answers.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import gettempdir
 from weakref import WeakValueDictionary
 
 from serverless_wasm.abi import Abis
 from serverless_wasm.application import Program
 from serverless_wasm.config.configuration import ApplicationConfig, Configuration
-from serverless_wasm.errors import ModuleError
+from serverless_wasm.errors import LinkError, ModuleError
 from serverless_wasm.release import Part
+from serverless_wasm.storage.mounts import Mounts
+from serverless_wasm.storage.scratch import sweep
 from serverless_wasm.wasm.artifacts import Artifact, Cache
 from serverless_wasm.wasm.engine import (
     DEFAULT_SLOTS,
@@ -96,6 +101,8 @@ class EngineRoom:
         self._cache = cache
         self._shapes = Shapes()
         self._modules: WeakValueDictionary[Artifact, Module] = WeakValueDictionary()
+        self._scratch = str(Path(gettempdir()) / f"serverless-wasm-{os.geteuid()}")
+        sweep(self._scratch)  # what workers that were killed have left behind
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -120,11 +127,18 @@ class EngineRoom:
         try:
             module = self._module(part.artifact)
             abi = self._abis.detect(module, config.abi)
-            linked = abi.link(module, config.function, config.limits, config.variables)
+            linked = abi.link(module, config.function or abi.entry, config.limits, config.variables)
+            if missing := list(self.mounts(config).missing()):
+                raise LinkError("; ".join(missing))
             program = Program(abi=abi, linked=linked)
         except ModuleError as error:
             return Loaded(config=config, number=part.number, module=module, error=str(error))
         return Loaded(config=config, number=part.number, module=module, program=program)
+
+    def mounts(self, config: ApplicationConfig) -> Mounts:
+        """The folders that the application's guests find."""
+        scratch = config.limits.scratch if config.tmp else None
+        return Mounts(mounts=config.mounts, scratch=scratch, parent=self._scratch)
 
     def _module(self, artifact: Artifact) -> Module:
         """The module, one for all programs that run it, for as long as one of them lives."""

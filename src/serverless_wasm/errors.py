@@ -15,6 +15,8 @@ Error
 │  ├─ MemoryExceeded          the guest cannot start within its memory limit
 │  ├─ HostLimit               the guest spent a budget: host calls, body, headers
 │  ├─ BadResponse             the guest set no response, or one that HTTP forbids
+│  │  └─ BadStatus              a CGI program whose Status is no status
+│  ├─ GuestExit               the guest ended itself, and said that it failed
 │  ├─ DeadlineExceeded        the guest did not finish in time
 │  ├─ CpuExceeded             the guest used up its processor time
 │  ├─ FuelExhausted           the guest used up its instructions
@@ -151,6 +153,22 @@ class BadResponse(InvocationError):
     """The guest returned without a response, or set one that HTTP forbids (RFC 9110)."""
 
     outcome = "bad_response"
+
+
+class BadStatus(BadResponse):
+    """A CGI program wrote a Status that is none (WAGI: 502)."""
+
+    status = 502
+
+
+class GuestExit(InvocationError):
+    """The guest ended itself, by `proc_exit` of WASI; any `exit_code` but 0 says that it failed."""
+
+    outcome = "exit"
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(f"exit code {exit_code}")
+        self.exit_code = exit_code
 
 
 class DeadlineExceeded(InvocationError):

@@ -61,6 +61,8 @@ class Limits:
     """Log text of an invocation; what is beyond is dropped and counted."""
     log_lines: int = 100
     """Log records of an invocation; what is beyond is dropped and counted."""
+    scratch: int = 16 * MIB
+    """Scratch folder of an invocation; a name counts for 4 KiB beside what its file holds."""
     module_size: int = 64 * MIB
     """The module itself; an interpreter compiled to WebAssembly has 20-30 MiB."""
 

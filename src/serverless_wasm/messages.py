@@ -7,6 +7,7 @@ Nothing here knows a socket, an event loop or a guest.
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Protocol, runtime_checkable
 
@@ -143,6 +144,18 @@ class Request(Struct, frozen=True, kw_only=True):
     headers: Headers = field(default_factory=Headers)
     body: Body = field(default_factory=Body.of)
     params: Mapping[str, str] = field(default_factory=dict)
+
+
+class Streaming(ABC, AsyncIterator[bytes]):
+    """The body of a response that somebody still makes; `aclose` ends that."""
+
+    @abstractmethod
+    def when_over(self, callback: Callable[[object], None]) -> None:
+        """Has it called, with anything, once nobody makes it any more."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Ends it, and returns once it has ended."""
 
 
 class Response(Struct, frozen=True, kw_only=True):

@@ -451,7 +451,5 @@ def test_what_does_not_fit_is_refused_when_loaded(host: Host, module: str, text:
 
 def test_strange_imports_have_no_abi(host: Host) -> None:
     """The error names the import modules that are not known."""
-    with pytest.raises(UnknownAbi, match="wasi_snapshot_preview1"):
-        host.application(
-            '(module (import "wasi_snapshot_preview1" "fd_write" (func)) (func (export "handle")))'
-        )
+    with pytest.raises(UnknownAbi, match="wasi_unstable"):
+        host.application('(module (import "wasi_unstable" "fd_write" (func)) (func (export "handle")))')

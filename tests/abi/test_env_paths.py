@@ -40,7 +40,7 @@ from applications import Host, body_of, request
 from paths import COMPILED, NEEDS_COMPILED, PURE, taking
 from sandbox import Sandbox, wat
 from serverless_wasm.abi.base import Grants, Invocation
-from serverless_wasm.abi.env import FUNCTIONS, NAMESPACE, EnvAbi
+from serverless_wasm.abi.env import FUNCTIONS, EnvAbi
 from serverless_wasm.errors import BadResponse, GuestTrap, HostLimit, InvocationError
 from serverless_wasm.events import GuestLogged
 from serverless_wasm.limits import KIB, MIB, Limits
@@ -75,7 +75,7 @@ class Path:
             self.sandbox = Sandbox(slots=4)
         assert isinstance(self.sandbox.engine.steps, CompiledSteps) == (path == COMPILED)
         self.host = Host(self.sandbox)
-        self.abi = EnvAbi(self.sandbox.scheduler)
+        self.abi = EnvAbi(self.sandbox.scheduler, self.sandbox.linker(FUNCTIONS))
 
     def grants(self, limits: Limits) -> Grants:
         return replace(self.host.grants({}, limits), variables=VARIABLES)
@@ -319,7 +319,7 @@ def test_ordinary_answers_are_made_without_python() -> None:
 
     with taking(COMPILED):
         room = Sandbox(slots=2)
-    host, linker = Host(room), Linker(room.engine, room.scheduler, NAMESPACE)
+    host, linker = Host(room), Linker(room.engine, room.scheduler)
     for function in FUNCTIONS:
         linker.define(replace(function, call=refuse))
     first = (status(201, of(b"value")), FIELD, keeping("db_get", f"{of(b'key')} {window(END - 90, 90)}"))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from applications import Host, request
 from sandbox import I32, I64, wat
-from serverless_wasm.abi.env import FUNCTIONS, NAMESPACE
+from serverless_wasm.abi.env import FUNCTIONS
 from serverless_wasm.errors import GuestTrap, InvocationError
 from serverless_wasm.limits import Limits
 from serverless_wasm.messages import Body, Headers
@@ -89,7 +89,7 @@ class Probe:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.answers: list[int] = []
-        linker = Linker(host.sandbox.engine, host.sandbox.scheduler, NAMESPACE)
+        linker = Linker(host.sandbox.engine, host.sandbox.scheduler)
         note = HostFunction(ANSWER, (Kind.U64,), None, lambda _owner, value: self.answers.append(value))
         for function in (*FUNCTIONS, note):
             linker.define(function)
@@ -134,7 +134,7 @@ def windows_of(function: HostFunction, values: tuple[int, ...]) -> list[tuple[in
     for kind in function.params:
         if kind is Kind.WINDOW:
             found.append((values[at] % 2**32, values[at + 1] % 2**64))
-        at += len(kind.value)
+        at += len(kind.core)
     return found
 
 

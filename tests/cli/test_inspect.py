@@ -55,9 +55,8 @@ def test_strange(tmp_path: Path) -> None:
     found = lines(done.stdout)
     memory = "imported, so the host defines it and exports it as memory"
     assert f"memory {memory}: from 1152KiB to the application's limit" in found
-    assert "abi none: imports from wasi_snapshot_preview1, but the ABIs of this release are: env" in found
-    assert any(line.startswith("missing in env wasi_snapshot_preview1.fd_write ") for line in found)
-    assert "env.tcp_read (i32 i32) -> (i32) must be imported as (i32 i32 i64) -> (i64)" in found
+    assert "abi env" in found
+    assert any(line.startswith("missing env.tcp_read (i32 i32) -> (i32) must be ") for line in found)
     assert r"entry points [bold]a\nb" in found
     assert "table: table" in found
 

@@ -14,6 +14,7 @@ from serverless_wasm.config.load import load
 from serverless_wasm.config.schema import TABLES
 from serverless_wasm.errors import ConfigError, Problem
 from serverless_wasm.limits import MIB, DoorLimits, Limits
+from serverless_wasm.storage.mounts import Mount
 
 SEED = """\
 listen_address = "127.0.0.1:8080"
@@ -46,6 +47,9 @@ name = "greeter"
 allowed_outbound_hosts = ["tcp://127.0.0.1:6379"]
 limits = { memory = "32MiB", concurrency = 7 }
 abi = "env"
+arguments = ["a", "b c"]
+mounts = { "/" = { path = "site" }, "/data" = { path = "/srv/data", write = true } }
+tmp = true
 
 [[applications]]
 file_path = "hello.wasm"
@@ -111,9 +115,41 @@ def test_every_key(tmp_path: Path) -> None:
     assert greeter.file_path == Path("/srv/hello.wasm")
     assert (greeter.methods, greeter.host, greeter.abi) == (("GET", "POST"), "www.example.com", "env")
     assert greeter.allowed_outbound_hosts == ("tcp://127.0.0.1:6379",)
+    assert greeter.arguments == ("a", "b c")
+    assert greeter.mounts == (
+        Mount(name="/", path=tmp_path / "site"),
+        Mount(name="/data", path=Path("/srv/data"), write=True),
+    )
+    assert (greeter.tmp, other.tmp, other.mounts, other.arguments) == (True, False, (), None)
     assert greeter.limits == Limits(memory=32 * MIB, concurrency=7, timeout=5.0)
     assert other.limits == Limits(memory=1 * MIB, timeout=0.25)
-    assert (other.methods, other.name, other.function) == ((), "hello", "handle")
+    assert (other.methods, other.name, other.function) == ((), "hello", None)
+
+
+MOUNTS = {
+    'mounts = { "/a" = { path = "a", wrte = true } }': ('mounts."/a".wrte', 'did you mean "write"'),
+    'mounts = { "/a" = {} }': ('mounts."/a".path', "the path of a folder"),
+    'mounts = { "/a" = { path = "https://a/b" } }': ('mounts."/a".path', "the path of a folder"),
+    'mounts = { "/a" = { path = "a", write = 1 } }': ('mounts."/a".write', "true if guests may change"),
+    'mounts = { "/a" = "a" }': ('mounts."/a"', "a table such as mounts ="),
+    'mounts = { a = { path = "a" } }': ("mounts.a", "an absolute path for the guest"),
+    'mounts = { "/a/../b" = { path = "a" } }': ('mounts."/a/../b"', "an absolute path for the guest"),
+    'mounts = { "/a/" = { path = "a" } }': ('mounts."/a/"', "an absolute path for the guest"),
+    'arguments = "a"': ("arguments", "a list of texts"),
+    'arguments = ["a\\u0000"]': ("arguments[0]", "a text without NUL"),
+}
+
+
+@pytest.mark.parametrize("line", MOUNTS)
+def test_mistakes_in_what_a_command_is_given(tmp_path: Path, line: str) -> None:
+    """Each names its key, and what to write."""
+    key, expected = MOUNTS[line]
+    text = f'[[applications]]\nfile_path = "a"\nurl_path = "/"\n{line}\n'
+
+    (problem,) = problems_of(tmp_path, text)
+
+    assert (4, f"applications[0].{key}") == (problem.line, problem.key)
+    assert expected in problem.expected
 
 
 def test_tls(tmp_path: Path) -> None:
@@ -297,6 +333,9 @@ FITTING = {
     "limits": {"{}"},
     "server": {"{}"},
     "allowed_outbound_hosts": {"[]"},
+    "arguments": {"[]", '["", ""]'},
+    "mounts": {"{}"},
+    "tmp": {"true"},
     "function": {'" "', '"\\u202e"'},
     **{key: {'" "', '"\\u202e"'} for key in ("file_path", "certificate", "key")},
 }

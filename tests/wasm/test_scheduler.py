@@ -39,7 +39,7 @@ class Owner:
         except asyncio.CancelledError:
             self.cancelled = True
             raise
-        return Reply(5, window, b"hello")
+        return Reply(5, ((window, b"hello"),))
 
 
 FUNCTIONS = (

@@ -216,7 +216,8 @@ async def grounds(folder: Path, guests: Iterable[Guest]) -> AsyncIterator[Ground
 def _table(name: str, env: str = "", limits: str = "", outbound: str = "") -> str:
     return (
         f'[[applications]]\nname = "{name}"\nfile_path = "{name}.wasm"\nurl_path = "/{name}/..."\n'
-        f"env = {{ {env.rstrip(', ')} }}\nlimits = {{ {limits} }}\nallowed_outbound_hosts = [{outbound}]\n"
+        f"env = {{ {env.rstrip(', ')} }}\nlimits = {{ {limits} }}\n"
+        f"allowed_outbound_hosts = [{outbound}]\ntmp = true\n"
     )
 
 

@@ -7,9 +7,14 @@ The order of the table is the order of detection; it must never depend on the co
 from __future__ import annotations
 
 from serverless_wasm.abi.base import Abi
-from serverless_wasm.abi.env import EnvAbi
+from serverless_wasm.abi.cgi import CgiAbi
+from serverless_wasm.abi.env import FUNCTIONS, NAMESPACE, EnvAbi
+from serverless_wasm.abi.wasi.functions import FUNCTIONS as WASI_FUNCTIONS
+from serverless_wasm.abi.wasi.functions import NAMESPACE as WASI
+from serverless_wasm.abi.wws import WwsAbi
 from serverless_wasm.errors import UnknownAbi
 from serverless_wasm.text import printable
+from serverless_wasm.wasm.linker import Linker
 from serverless_wasm.wasm.modules import Module
 from serverless_wasm.wasm.scheduler import Scheduler
 
@@ -18,7 +23,11 @@ class Abis:
     """Every contract that this release speaks, made for one scheduler."""
 
     def __init__(self, scheduler: Scheduler) -> None:
-        self._table: tuple[Abi, ...] = (EnvAbi(scheduler),)
+        self._linker = linker = Linker(scheduler.engine, scheduler)
+        for function in (*FUNCTIONS, *WASI_FUNCTIONS):
+            linker.define(function)
+        abis = (CgiAbi, EnvAbi, WwsAbi)
+        self._table: tuple[Abi, ...] = tuple(abi(scheduler, linker) for abi in abis)
 
     def detect(self, module: Module, named: str | None = None) -> Abi:
         """The ABI that the operator named, else the first that matches the module's imports.
@@ -29,13 +38,12 @@ class Abis:
             if abi.name == named or (named is None and abi.matches(module)):
                 return abi
         known = {abi.name for abi in self._table}
-        strangers = sorted({wanted.module for wanted in module.imports} - known)
+        strangers = sorted({wanted.module for wanted in module.imports} - {NAMESPACE, WASI})
         names = ", ".join(printable(name, 64) for name in strangers)
         raise UnknownAbi(
             f"imports from {names}, but the ABIs of this release are: {', '.join(sorted(known))}"
         )
 
     def close(self) -> None:
-        """Frees every ABI."""
-        for abi in self._table:
-            abi.close()
+        """Frees the linker, once nothing is linked with it any more."""
+        self._linker.close()

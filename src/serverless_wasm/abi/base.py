@@ -7,20 +7,25 @@ It must never hand a guest's pointer to a capability, nor a capability's object 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from serverless_wasm.abi.response import ResponseDraft
+from serverless_wasm.abi.wasi.process import Process
+from serverless_wasm.errors import GuestExit
 from serverless_wasm.events import ConnectionRefused, Emit, GuestLogged
 from serverless_wasm.limits import Limits
 from serverless_wasm.messages import Request, Response
 from serverless_wasm.net.tcp import Outbound, Sockets
+from serverless_wasm.storage.folder import Folder
+from serverless_wasm.storage.mounts import Mounts, OpenMounts
 from serverless_wasm.text import TEXT_LIMIT, printable
 from serverless_wasm.wasm.capi import ffi
 from serverless_wasm.wasm.fiber import Fiber
 from serverless_wasm.wasm.linker import LinkedModule
 from serverless_wasm.wasm.modules import Module
+from serverless_wasm.wasm.scheduler import Scheduler
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +35,14 @@ class Grants:
     application: str
     number: int = 0
     """The application's number in the breadcrumb of its worker; 0 says nothing."""
-    function: str
+    route: str = "/"
+    """The path of the route, as it was written."""
+    arguments: tuple[str, ...] | None = None
+    """What a command is given behind its name; None means the words of the query."""
     limits: Limits
     variables: Mapping[bytes, bytes]
     outbound: Outbound
+    mounts: Mounts = field(default_factory=Mounts)
     emit: Emit
 
 
@@ -41,8 +50,8 @@ class Invocation:
     """One request through one guest: all that its host functions may touch, and what it used."""
 
     __slots__ = (
-        "_log_bytes", "_log_lines", "_sockets", "busy", "deadline", "grants", "held", "host_calls",
-        "log_dropped", "memory_peak", "request", "response",
+        "_log_bytes", "_log_lines", "_mounts", "_sockets", "begin", "busy", "deadline", "grants", "held",
+        "host_calls", "log_dropped", "memory_peak", "process", "request", "response",
     )  # fmt: skip
 
     def __init__(self, request: Request, grants: Grants) -> None:
@@ -50,12 +59,17 @@ class Invocation:
         self.grants = grants
         self.deadline = 0.0
         self.response = ResponseDraft(grants.limits)
+        self.begin: Callable[[Response], None] | None = None
+        """Takes a response whose body is still being made; None when nobody waits for one."""
+        self.process: Process | None = None
+        """What the calls of WASI work on, in a module that makes any."""
         self.busy = 0.0
         self.memory_peak = 0
         self.held = 0
         self.host_calls = 0
         self.log_dropped = 0
         self._sockets: Sockets | None = None
+        self._mounts: OpenMounts | None = None
         self._log_bytes = grants.limits.log_bytes
         self._log_lines = grants.limits.log_lines
 
@@ -85,6 +99,11 @@ class Invocation:
             self._sockets = self.grants.outbound.for_invocation(self._refused)
         return self._sockets
 
+    def open_mounts(self) -> Mapping[bytes, Folder]:
+        """The folders that the guest finds, by their names; raises OSError when one is not there any more."""
+        self._mounts = self.grants.mounts.open()
+        return self._mounts.folders
+
     def _refused(self, target: str, reason: str, remedy: str) -> None:
         self.grants.emit(
             ConnectionRefused(
@@ -100,6 +119,10 @@ class Invocation:
         """Closes what the guest left open."""
         if self._sockets is not None:
             self._sockets.close_all()
+        if self.process is not None:
+            self.process.close()
+        if self._mounts is not None:
+            self._mounts.close()
 
     def collect(self, answer: Any) -> None:
         """Takes over what compiled host functions have noted and checked: an answer_t of guest.h."""
@@ -127,6 +150,10 @@ class Abi(Protocol):
     """One contract between guest and host, named as in the configuration's `abi`."""
 
     name: str
+    entry: str
+    """The function that is called unless the configuration names another one."""
+    streams: bool
+    """Whether a response may begin while its guest still runs."""
 
     def matches(self, module: Module) -> bool:
         """Whether the module's imports speak this contract."""
@@ -139,8 +166,23 @@ class Abi(Protocol):
     def missing(self, module: Module) -> tuple[str, ...]:
         """A sentence for each import of the module that this contract does not offer."""
 
-    def close(self) -> None:
-        """Frees what it holds of the engine, once nothing is linked with it any more."""
-
     async def run(self, linked: LinkedModule, invocation: Invocation) -> Response:
         """Runs one invocation to its end; raises the InvocationError or RequestError it ended with."""
+
+
+async def run_guest(scheduler: Scheduler, linked: LinkedModule, invocation: Invocation) -> None:
+    """Runs an invocation's guest in a fresh store; whatever happens, the store is gone afterwards.
+
+    Raises what ended it badly; a guest may end itself at any place, with exit code 0.
+    """
+    fiber = Fiber(scheduler.engine, linked.plan, invocation)
+    fiber.deadline, fiber.held = invocation.deadline, invocation.held
+    fiber.share, fiber.number = invocation.grants.application, invocation.grants.number
+    try:
+        await scheduler.run(fiber)
+    except GuestExit as ended:
+        if ended.exit_code:
+            raise
+    finally:
+        invocation.account(fiber)
+        fiber.close()

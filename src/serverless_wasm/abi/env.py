@@ -8,28 +8,25 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable
 
-from serverless_wasm.abi.base import Invocation
+from serverless_wasm.abi.base import Invocation, run_guest
+from serverless_wasm.abi.command import reactor
+from serverless_wasm.abi.core import CoreAbi
 from serverless_wasm.abi.response import REASON_LIMIT
-from serverless_wasm.errors import HostLimit, LinkError
-from serverless_wasm.limits import KIB, MIB, Limits
+from serverless_wasm.abi.wasi.functions import NAMESPACE as WASI
+from serverless_wasm.errors import HostLimit
+from serverless_wasm.limits import KIB, MIB
 from serverless_wasm.messages import Response
-from serverless_wasm.text import printable
-from serverless_wasm.wasm.fiber import Fiber
-from serverless_wasm.wasm.linker import HostFunction, Kind, LinkedModule, Linker, Reply
+from serverless_wasm.wasm.linker import HostFunction, Kind, LinkedModule, Reply
 from serverless_wasm.wasm.memory import Window
-from serverless_wasm.wasm.modules import FunctionType, Module
-from serverless_wasm.wasm.plan import Call, Terms
-from serverless_wasm.wasm.scheduler import Scheduler
+from serverless_wasm.wasm.modules import Module
 
 NAMESPACE = "env"
 MISSING = -1
 NAME_LIMIT = 64 * KIB  # a longer key or target can name nothing
 WRITE_LIMIT = 1 * MIB  # what one tcp_write takes: it is copied
 RANDOM_LIMIT = 1 * MIB  # what one random_get gives
-_INITIALIZE = "_initialize"  # a reactor's constructor, to be called once before any export
-_ENTRY = FunctionType()
 
 
 def log(call: Invocation, message: Window) -> None:
@@ -83,7 +80,7 @@ def request_get_body(call: Invocation, offset: int, buffer: Window) -> Awaitable
 
 async def _body(call: Invocation, offset: int, buffer: Window) -> Reply:
     body = await call.request.body.read(call.grants.limits.request_body)
-    return Reply(len(body), buffer, body[offset : offset + buffer.size])
+    return Reply(len(body), ((buffer, body[offset : offset + buffer.size]),))
 
 
 def tcp_connect(call: Invocation, target: Window) -> Awaitable[int]:
@@ -151,75 +148,20 @@ FUNCTIONS = (
 )
 
 
-class EnvAbi:
-    """Runs modules that import nothing but the functions of `env`, or nothing at all."""
+class EnvAbi(CoreAbi):
+    """Runs modules that import nothing but the functions of `env` and WASI preview 1, or nothing at all."""
 
     name = "env"
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-        self._linker = Linker(scheduler.engine, scheduler, NAMESPACE)
-        for function in FUNCTIONS:
-            self._linker.define(function)
+    entry = "handle"
+    streams = False
 
     def matches(self, module: Module) -> bool:
-        """Whether all imports are from `env`."""
-        return all(wanted.module == NAMESPACE for wanted in module.imports)
-
-    def missing(self, module: Module) -> tuple[str, ...]:
-        """A sentence for each import that is not offered, or offered with another type."""
-        return self._linker.missing(module)
-
-    def link(
-        self, module: Module, function: str, limits: Limits, variables: Mapping[bytes, bytes]
-    ) -> LinkedModule:
-        """Resolves the module for calls of `function`; raises LinkError that names all that does not fit."""
-        problems = [
-            *self.missing(module),
-            *_entry_problems(module, function),
-            *_memory_problems(module, limits),
-        ]
-        if problems:
-            raise LinkError("; ".join(problems))
-        calls = [function] if module.export(_INITIALIZE) != _ENTRY else [_INITIALIZE, function]
-        terms = Terms(limits=limits, calls=tuple(Call(name.encode()) for name in calls), variables=variables)
-        return self._linker.link(module, terms)
-
-    def close(self) -> None:
-        """Frees the linker, once nothing is linked with it any more."""
-        self._linker.close()
+        """Whether all imports are from `env`, or of WASI."""
+        return all(wanted.module in {NAMESPACE, WASI} for wanted in module.imports)
 
     async def run(self, linked: LinkedModule, invocation: Invocation) -> Response:
         """Runs one invocation in a fresh store; whatever happens, the store is gone afterwards."""
-        scheduler = self._scheduler
-        fiber = Fiber(scheduler.engine, linked.plan, invocation)
-        fiber.deadline, fiber.held = invocation.deadline, invocation.held
-        fiber.share, fiber.number = invocation.grants.application, invocation.grants.number
-        try:
-            await scheduler.run(fiber)
-            return invocation.response.finish()
-        finally:
-            invocation.account(fiber)
-            fiber.close()
-
-
-def _entry_problems(module: Module, function: str) -> list[str]:
-    """Why the configured function cannot be called, and which could be."""
-    found = module.export(function)
-    if found == _ENTRY:
-        return []
-    offered = [printable(export.name, 64) for export in module.exports if export.type == _ENTRY]
-    hint = f"write one of: {', '.join(offered)}" if offered else "it exports no function () -> ()"
-    reason = "does not exist" if found is None else f"is {found}, not a function () -> ()"
-    return [f'function "{printable(function, 64)}" {reason}; {hint}']
-
-
-def _memory_problems(module: Module, limits: Limits) -> Iterator[str]:
-    """Why the module could never be given what it starts with, or its memory not be found."""
-    named, begins = module.export("memory"), module.begins
-    if named and not module.memory:
-        yield f'export "memory" is {named}, not a memory'
-    if begins.memory > limits.memory:
-        yield f"memory starts at {begins.memory} bytes, beyond the application's limit of {limits.memory}"
-    if begins.table_elements > limits.table_elements:
-        yield f"a table starts with {begins.table_elements} elements, beyond {limits.table_elements}"
+        if WASI in linked.namespaces:
+            invocation.process = reactor(invocation)
+        await run_guest(self._scheduler, linked, invocation)
+        return invocation.response.finish()

@@ -23,6 +23,11 @@ _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _NO_HEADERS = Headers()
 
 
+def is_field(name: bytes, value: bytes) -> bool:
+    """Whether they can stand in a header block."""
+    return bool(_NAME.fullmatch(name) and _TEXT.fullmatch(value))
+
+
 class ResponseDraft:
     """What a guest has said so far; every setter raises InvocationError for what HTTP forbids."""
 

@@ -38,6 +38,7 @@ _SIZES = frozenset(
         "socket_sent",
         "log_bytes",
         "module_size",
+        "scratch",
     }
 )
 _BROKEN = "broken"
@@ -106,7 +107,7 @@ def _facts(loaded: Loaded) -> Iterator[tuple[str, str]]:
     if loaded.error:
         yield _BROKEN, loaded.error
     yield "route", _route(config)
-    yield "module", f"{printable(str(config.file_path))}, function {printable(config.function)}"
+    yield "module", f"{printable(str(config.file_path))}, {_entry(loaded)}"
     if loaded.program:
         yield "abi", loaded.program.abi.name
     if loaded.module:
@@ -114,7 +115,21 @@ def _facts(loaded: Loaded) -> Iterator[tuple[str, str]]:
         yield "imports", _joined(dict.fromkeys(names))
     yield "outbound", _joined(_outbound(config))
     yield "variables", _joined(config.env)
+    yield "folders", _joined(_folders(config))
     yield "limits", _joined(_limits(config.limits))
+
+
+def _entry(loaded: Loaded) -> str:
+    entry = loaded.config.function or (loaded.program.abi.entry if loaded.program else "")
+    return f"function {printable(entry)}" if entry else "the function that its ABI calls"
+
+
+def _folders(config: ApplicationConfig) -> Iterator[str]:
+    """What a guest finds of this machine's disk."""
+    for mount in config.mounts:
+        yield f"{mount.name} = {mount.path}{' (write)' if mount.write else ''}"
+    if config.tmp:
+        yield "/tmp, a scratch folder of each invocation"  # noqa: S108 - its name for guests
 
 
 def _joined(words: Iterable[str]) -> str:

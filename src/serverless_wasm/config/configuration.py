@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from serverless_wasm.limits import DoorLimits, Limits
+    from serverless_wasm.storage.mounts import Mount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,8 @@ class ApplicationConfig:
     url_path: str
     host: str | None
     """As routing.host_name gives it; None means every host."""
-    function: str
+    function: str | None
+    """None means that the ABI decides."""
     env: Mapping[str, str] = field(repr=False)  # values may be secrets
     allowed_outbound_hosts: tuple[str, ...]
     limits: Limits
@@ -36,6 +38,11 @@ class ApplicationConfig:
     """None means that the module's imports decide."""
     line: int
     """Where the entry begins in the file."""
+    arguments: tuple[str, ...] | None = None
+    """What a command is given; None means the words of the query."""
+    mounts: tuple[Mount, ...] = ()
+    tmp: bool = False
+    """Whether each invocation has a scratch folder."""
 
     @property
     def variables(self) -> dict[bytes, bytes]:

@@ -34,6 +34,8 @@ def explain(error: ValidationError, source: SourceMap) -> Iterator[Problem]:
     details.sort(key=lambda detail: source.line(detail["loc"]))
     for detail in details[: MAX_PROBLEMS + 1]:
         path = detail["loc"]
+        if path[-1] == "[key]":  # pydantic's word for a key of a table that may have any
+            path = path[:-1]
         yield source.problem(path, _found(detail, path), _expected(detail, path))
 
 
@@ -48,6 +50,8 @@ def _found(detail: ErrorDetails, path: KeyPath) -> str:
 
 def _expected(detail: ErrorDetails, path: KeyPath) -> str:
     names = tuple(part for part in path if isinstance(part, str))
+    if names[:2] == ("applications", "mounts"):
+        names = names[:2] + names[3:]  # without the name of the mount
     if detail["type"] == "extra_forbidden":
         return _suggestion(names[:-1], names[-1])
     reason = detail.get("ctx", {}).get("error")

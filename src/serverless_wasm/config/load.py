@@ -21,6 +21,7 @@ from serverless_wasm.config.locate import SourceMap, locate
 from serverless_wasm.config.schema import DoorTable, FileTable
 from serverless_wasm.errors import ConfigError, Problem
 from serverless_wasm.limits import DoorLimits, Limits
+from serverless_wasm.storage.mounts import Mount
 from serverless_wasm.text import printable
 
 if TYPE_CHECKING:
@@ -95,6 +96,12 @@ def _application(
         url_path=table.url_path,
         host=table.host,
         function=table.function,
+        arguments=None if table.arguments is None else tuple(table.arguments),
+        mounts=tuple(
+            Mount(name=guest, path=folder / mount.path, write=mount.write)
+            for guest, mount in table.mounts.items()
+        ),
+        tmp=table.tmp,
         env=table.env,
         allowed_outbound_hosts=tuple(table.allowed_outbound_hosts),
         limits=replace(defaults, **written) if (written := _written(table.limits)) else defaults,

@@ -18,7 +18,7 @@ from serverless_wasm.limits import KIB, MIB
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ABIS = ("env",)
+ABIS = ("cgi", "env", "wws")
 """What the key `abi` may name; the names in the table of abi/__init__.py."""
 GIB = 1024 * MIB
 HOUR = 3600.0
@@ -84,6 +84,7 @@ class LimitsTable(Table):
     socket_timeout: Annotated[float, _duration(0.001, 24 * HOUR)] | None = None
     log_bytes: Annotated[int, _size(0, GIB)] | None = None
     log_lines: Annotated[int, _count(0, 1_000_000)] | None = None
+    scratch: Annotated[int, _size(0, 1024 * GIB)] | None = None
     module_size: Annotated[int, _size(8, 256 * MIB)] | None = None
 
 
@@ -128,6 +129,15 @@ class ServerTable(DoorTable):
     )
 
 
+class MountTable(Table):
+    """One entry of `mounts`: a folder that guests find under a name."""
+
+    path: Annotated[str, AfterValidator(values.folder_path)] = Field(
+        description='the path of a folder on this machine, such as "./site"'
+    )
+    write: bool = Field(default=False, description="true if guests may change what is in it, or false")
+
+
 class RouteTable(BaseModel):
     """The keys that make an application's route; other keys are not looked at."""
 
@@ -150,8 +160,8 @@ class ApplicationTable(RouteTable):
     file_path: Annotated[str, AfterValidator(values.file_path)] = Field(
         description='the path of a WebAssembly file, such as "./hello.wasm"'
     )
-    function: Annotated[str, AfterValidator(values.function)] = Field(
-        default="handle", description='the name of a function that the module exports, such as "handle"'
+    function: Annotated[str, AfterValidator(values.function)] | None = Field(
+        default=None, description='the name of a function that the module exports, such as "handle"'
     )
     env: dict[str, str] = Field(
         default={}, description='text in quotes for each variable, such as env = { greeting = "Bonjour" }'
@@ -161,6 +171,15 @@ class ApplicationTable(RouteTable):
     )
     allowed_outbound_hosts: list[Annotated[str, AfterValidator(values.outbound_host)]] = Field(
         default=[], description='a list such as ["tcp://127.0.0.1:6379"]'
+    )
+    arguments: list[Annotated[str, AfterValidator(values.argument)]] | None = Field(
+        default=None, description='a list of texts such as arguments = ["script.py"]'
+    )
+    mounts: dict[Annotated[str, AfterValidator(values.mount_name)], MountTable] = Field(
+        default={}, description='a table such as mounts = { "/data" = { path = "./site", write = false } }'
+    )
+    tmp: bool = Field(
+        default=False, description="true for a scratch folder /tmp of each invocation, or false"
     )
     limits: LimitsTable = Field(
         default=LimitsTable(), description='a table such as limits = { memory = "64MiB", timeout = "10s" }'
@@ -193,6 +212,7 @@ TABLES: Mapping[tuple[str, ...], type[BaseModel]] = MappingProxyType(
         ("server", "tls"): TlsTable,
         ("applications",): ApplicationTable,
         ("applications", "limits"): LimitsTable,
+        ("applications", "mounts"): MountTable,
     }
 )
-"""Where each table stands, without the indexes of arrays."""
+"""Where each table stands, without the indexes of arrays, and without the names of mounts."""

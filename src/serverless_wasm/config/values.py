@@ -18,6 +18,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")  # RFC 9110 section 5.6
 _LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}"  # RFC 1035 section 2.3.4
 _HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")
 _ADDRESS = re.compile(r"(\[[^\[\]]+\]|[^:\[\]]+):([0-9]{1,5})")
+_MOUNT = re.compile(r"/(?:[^/\x00-\x1f\x7f]+(?:/[^/\x00-\x1f\x7f]+)*)?")
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ANY = frozenset({"*", "ANY", "ALL"})
@@ -98,6 +99,28 @@ def file_path(value: str) -> str:
     """Reads the path of a module on this machine."""
     if not value or len(value) > 4096 or _CONTROL.search(value) or _REMOTE.match(value):
         raise ValueError('the path of a file on this machine, such as "./hello.wasm"')
+    return value
+
+
+def folder_path(value: str) -> str:
+    """Reads the path of a folder on this machine."""
+    try:
+        return file_path(value)
+    except ValueError:
+        raise ValueError('the path of a folder on this machine, such as "./site"') from None
+
+
+def mount_name(value: str) -> str:
+    """Reads the name under which guests find a folder, and gives it as it is."""
+    if not _MOUNT.fullmatch(value) or len(value) > 256 or {".", ".."} & set(value.split("/")):
+        raise ValueError('an absolute path for the guest, without "." and "..", such as "/data"')
+    return value
+
+
+def argument(value: str) -> str:
+    """Reads an argument of a command."""
+    if "\0" in value or len(value) > 65_536:
+        raise ValueError("a text without NUL, at most 64 KiB")
     return value
 
 

@@ -6,11 +6,10 @@ An exception must never leave a host function except through the fiber's own fai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from struct import Struct
-from typing import Any
+from typing import Any, ClassVar
 
 from serverless_wasm.errors import CapabilityError, EngineError, LinkError
 from serverless_wasm.text import printable
@@ -24,15 +23,45 @@ from serverless_wasm.wasm.plan import Plan, Terms
 from serverless_wasm.wasm.scheduler import Scheduler
 
 
-class Kind(Enum):
-    """How a host function sees an argument; the value is what the guest passes for it."""
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a host function sees an argument: a number, unsigned, or a checked Window.
 
-    U32 = ("i32",)
-    """A number, unsigned."""
-    U64 = ("i64",)
-    """A number, unsigned."""
-    WINDOW = ("i32", "i64")
-    """A pointer and a size, as a checked Window."""
+    `core` is what the guest passes for it. A window has `fixed` bytes from a pointer, or
+    items of `item` bytes, as many as the number behind the pointer says.
+    """
+
+    core: tuple[str, ...]
+    item: int = 0
+    fixed: int = 0
+
+    U32: ClassVar[Kind]
+    U64: ClassVar[Kind]
+    WINDOW: ClassVar[Kind]
+    """A pointer and a size of 64 bits."""
+    SPAN: ClassVar[Kind]
+    """A pointer and a size of 32 bits."""
+
+    @classmethod
+    def array(cls, item: int) -> Kind:
+        """A pointer, and how many items of so many bytes are there."""
+        return cls(("i32", "i32"), item=item)
+
+    @classmethod
+    def place(cls, size: int) -> Kind:
+        """A pointer to so many bytes."""
+        return cls(("i32",), fixed=size)
+
+    @property
+    def is_window(self) -> bool:
+        """Whether the host function is given a Window."""
+        return bool(self.item or self.fixed)
+
+
+Kind.U32 = Kind(("i32",))
+Kind.U64 = Kind(("i64",))
+Kind.WINDOW = Kind(("i32", "i64"), item=1)
+Kind.SPAN = Kind.array(1)
 
 
 _RAW = {"i32": "I12x", "i64": "Q8x"}
@@ -45,18 +74,17 @@ Arguments = Callable[[Fiber, Any, Any], list[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a host function that waited answers: a number, and other bytes than that number counts."""
+    """What a host function that waited answers: a number, and bytes for some of its windows."""
 
     value: int
-    into: Window
-    data: bytes
+    writes: tuple[tuple[Window, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class HostFunction:
-    """One import that the host offers; `call` takes the fiber's owner, then the arguments.
+    """One import that the host offers, of `module`; `call` takes the fiber's owner, then the arguments.
 
-    With `waits`, `call` returns an awaitable and the guest is suspended until that is over. Its answer is
+    With `waits`, `call` may return an awaitable, and the guest is suspended until that is over. The answer is
     a number; or bytes, which go to the function's last window, and their count to the guest; or a Reply.
     Windows are read before `call` returns, for afterwards the engine owns the store.
     A CapabilityError becomes its `abi_code`; any other exception ends the guest.
@@ -69,11 +97,12 @@ class HostFunction:
     call: Callable[..., Any]
     waits: bool = False
     compiled: str = ""
+    module: str = "env"
 
     @property
     def type(self) -> FunctionType:
         """The core type that a guest must import it with."""
-        core = tuple(name for kind in self.params for name in kind.value)
+        core = tuple(name for kind in self.params for name in kind.core)
         return FunctionType(core, (self.result,) if self.result else ())
 
 
@@ -88,26 +117,28 @@ class LinkedModule:
     recipe: Any
     plan: Plan
     linker: Linker  # keeps the callbacks alive
+    namespaces: frozenset[str]
+    """The module names that it imports from."""
 
 
 class Linker:
-    """Offers a table of host functions, as imports of one module name, to any number of modules.
+    """Offers host functions to any number of modules.
 
     Must be kept as long as a guest may call one of them.
     """
 
-    def __init__(self, engine: Engine, scheduler: Scheduler, namespace: str) -> None:
+    def __init__(self, engine: Engine, scheduler: Scheduler) -> None:
         self._engine = engine
         self._scheduler = scheduler
-        self._namespace = namespace
-        self._offered: dict[str, FunctionType] = {}
+        self._offered: dict[tuple[str, str], FunctionType] = {}
         self._pointer = lib.wasmtime_linker_new(engine.pointer)
         self._ready = ffi.callback("bool(void *)", self._is_ready, error=True)
+        self._answered = ffi.callback("bool(void *)", self._is_answered, error=True)
         self._callbacks: list[Any] = []
 
     def define(self, function: HostFunction) -> None:
         """Adds one host function."""
-        self._offered[function.name] = function.type
+        self._offered[function.module, function.name] = function.type
         if function.waits:
             callback = ffi.callback("wasmtime_func_async_callback_t", self._waiting(function))
             define = lib.wasmtime_linker_define_async_func
@@ -119,7 +150,7 @@ class Linker:
         if function.compiled and isinstance(self._engine.steps, CompiledSteps):
             called, data = self._engine.steps.function(function.compiled), ffi.cast("void *", callback)
         namespace, name, kind = (
-            self._namespace.encode(),
+            function.module.encode(),
             function.name.encode(),
             _function_type(function.type),
         )
@@ -140,7 +171,7 @@ class Linker:
     def _missing(self, wanted: Import) -> str | None:
         if wanted.is_memory:
             return None
-        offered = self._offered.get(wanted.name) if wanted.module == self._namespace else None
+        offered = self._offered.get((wanted.module, wanted.name))
         if offered is None:
             return f"{wanted} is not offered"
         if wanted.type != offered:
@@ -157,7 +188,8 @@ class Linker:
         if error != NULL:
             raise LinkError(printable(message_of(error)))
         recipe = ffi.gc(pre[0], lib.wasmtime_instance_pre_delete)
-        return LinkedModule(module, recipe, Plan(self._engine, recipe, terms), self)
+        namespaces = frozenset(wanted.module for wanted in module.imports)
+        return LinkedModule(module, recipe, Plan(self._engine, recipe, terms), self, namespaces)
 
     def _immediate(self, function: HostFunction) -> Callable[..., Any]:
         """The C callback of a function that answers at once."""
@@ -189,7 +221,7 @@ class Linker:
     def _waiting(self, function: HostFunction) -> Callable[..., None]:
         """The C callback of a function that suspends the guest until its coroutine has ended."""
         scheduler, call, result = self._scheduler, function.call, function.result
-        arguments, ready = _arguments(function, _TYPED), self._ready
+        arguments, ready, answered = _arguments(function, _TYPED), self._ready, self._answered
 
         def callback(
             _env: Any, caller: Any, values: Any, _n: int, results: Any, _m: int, trap: Any, continuation: Any
@@ -199,7 +231,11 @@ class Linker:
             try:
                 fiber.charge()
                 given = arguments(fiber, caller, values)
-                fiber.waiting = call(fiber.owner, *given)
+                answer = call(fiber.owner, *given)
+                if isinstance(answer, Awaitable):
+                    fiber.waiting = answer
+                else:
+                    fiber.answer, continuation.callback = answer, answered
                 fiber.deliver = _delivery(results, result, given)
             except BaseException as failure:
                 trap[0] = fiber.fail(failure)
@@ -213,6 +249,11 @@ class Linker:
         if fiber.waiting is not None:
             return False
         fiber.renew_slice()
+        return self._is_answered(_env)
+
+    def _is_answered(self, _env: Any) -> bool:
+        """The same for one that need not wait: its guest goes on, in the slice it has."""
+        fiber: Any = self._scheduler.current
         deliver, fiber.deliver = fiber.deliver, None
         if deliver is not None:
             deliver(fiber)
@@ -252,7 +293,8 @@ def _settle(answer: Any, given: list[Any]) -> Any:
     if isinstance(answer, CapabilityError):
         return answer.abi_code
     if isinstance(answer, Reply):
-        answer.into.write(answer.data)
+        for into, data in answer.writes:
+            into.write(data)
         return answer.value
     return answer
 
@@ -274,22 +316,26 @@ def _arguments(function: HostFunction, forms: Mapping[str, str]) -> Arguments:
     def arguments(fiber: Fiber, caller: Any, values: Any) -> list[Any]:
         numbers = unpack(ffi.buffer(values, size))
         return [
-            window(fiber.memory or fiber.find_memory(caller), numbers[at], numbers[at + 1])
-            if is_window
-            else numbers[at]
-            for at, is_window in places
+            numbers[at]
+            if not is_window
+            else window(
+                fiber.memory or fiber.find_memory(caller),
+                numbers[at],
+                numbers[at + 1] * item if item else fixed,
+            )
+            for at, is_window, item, fixed in places
         ]
 
     return arguments
 
 
-def _places(params: tuple[Kind, ...]) -> list[tuple[int, bool]]:
-    """Where each argument begins among the guest's values, and whether it is a window."""
-    places: list[tuple[int, bool]] = []
+def _places(params: tuple[Kind, ...]) -> list[tuple[int, bool, int, int]]:
+    """Where each argument begins among the guest's values, whether it is a window, and of which size."""
+    places: list[tuple[int, bool, int, int]] = []
     at = 0
     for kind in params:
-        places.append((at, kind is Kind.WINDOW))
-        at += len(kind.value)
+        places.append((at, kind.is_window, kind.item, kind.fixed))
+        at += len(kind.core)
     return places
 
 
