@@ -37,13 +37,13 @@ NAMES = {
 }
 """By its route, how each sample calls itself."""
 CHEAP = ("c", "cpp", "zig", "go", "go-reactor", "assemblyscript")
-"""Built wherever the tests run: three minutes the first time. Others: once built, or LANGUAGES=all."""
+"""Built wherever the tests run: two minutes the first time. Others: once built, or LANGUAGES=all."""
 MODULES = {"wws": "javascript"}
 NOT_INSTALLED = 3
+"""Exit code of scripts/samples when a registry does not answer, or a program of its own is not there."""
 
-pytestmark = pytest.mark.timeout(
-    1200
-)  # of a first build: the compilers come from registries, Zig builds its C library
+# A first build installs the compilers from registries, and Zig builds its C library.
+pytestmark = pytest.mark.timeout(1200)
 
 
 @cache
@@ -53,7 +53,7 @@ def module(sample: str) -> Path:
     path = BUILT / f"{language}.wasm"
     if language not in CHEAP and not path.exists() and os.environ.get("LANGUAGES") != "all":
         pytest.skip(f"scripts/samples {language} was not run, and LANGUAGES=all is not set")
-    command = [ROOT / "scripts/samples", language]
+    command = [str(ROOT / "scripts/samples"), language]
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode == NOT_INSTALLED:
         pytest.skip(done.stderr.splitlines()[-1])

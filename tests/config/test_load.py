@@ -336,8 +336,9 @@ FITTING = {
     "arguments": {"[]", '["", ""]'},
     "mounts": {"{}"},
     "tmp": {"true"},
+    "write": {"true"},
     "function": {'" "', '"\\u202e"'},
-    **{key: {'" "', '"\\u202e"'} for key in ("file_path", "certificate", "key")},
+    **{key: {'" "', '"\\u202e"'} for key in ("file_path", "path", "certificate", "key")},
 }
 """What a key of the matrix rightly takes."""
 
@@ -345,6 +346,8 @@ FITTING = {
 def header(place: tuple[str, ...]) -> str:
     """What stands before the keys of a table."""
     head = "[[applications]]\n" if place[:1] == ("applications",) else ""
+    if place == ("applications", "mounts"):
+        return head + '[applications.mounts."/a"]'
     return head + (f"[{'.'.join(place)}]" if place[1:] or not head else "") if place else ""
 
 

@@ -34,7 +34,10 @@ KINDS = {
     "a list of wrong things": "[[], 1, {}]",
     "a table": "{ a = { b = 1 } }",
 }
-RIGHT = {"a blank": {"file_path", "function", "certificate", "key"}}
+RIGHT = {
+    "a blank": {"file_path", "function", "certificate", "key", "path"},
+    "a boolean": {"tmp", "write"},
+}
 """What is no mistake: a file or an export may have a strange name."""
 REQUIRED = {
     place: {key for key, field in table.model_fields.items() if field.is_required()}
@@ -62,6 +65,8 @@ def command() -> typer.Typer:
 
 def header(place: tuple[str, ...]) -> str:
     """What stands before the keys of a table."""
+    if place == ("applications", "mounts"):
+        return '[[applications]]\n[applications.mounts."/a"]'
     if place[:1] == ("applications",):
         return "[[applications]]" if len(place) == 1 else f"[[applications]]\n[{'.'.join(place)}]"
     return f"[{'.'.join(place)}]" if place else ""
@@ -106,7 +111,8 @@ def test_unknown_keys(command: typer.Typer, tmp_path: Path, place: tuple[str, ..
 
     told = mistakes(command, path)
 
-    prefix = "".join("applications[0]." if part == "applications" else f"{part}." for part in place)
+    names = {"applications": "applications[0].", "mounts": 'mounts."/a".'}
+    prefix = "".join(names.get(part, f"{part}.") for part in place)
     suggested = {mistake.key: mistake.expected for mistake in told if mistake.found == "an unknown key"}
     assert {f"{prefix}{key}x" for key in keys} == set(suggested)
     assert all(key.rpartition(".")[2][:-1] in expected for key, expected in suggested.items())
@@ -120,7 +126,8 @@ def test_missing_keys(command: typer.Typer, tmp_path: Path, place: tuple[str, ..
 
     told = mistakes(command, path)
 
-    missing = {mistake.key.rpartition(".")[2] for mistake in told if mistake.line == 3}
+    line = 3 + header(place).count("\n")
+    missing = {mistake.key.rpartition(".")[2] for mistake in told if mistake.line == line}
     assert missing == REQUIRED[place]
 
 

@@ -51,6 +51,7 @@ WALL_CLOCK = {
     "server/wire.py": "the Date of a response",
     "processes/watch.py": "what is compared with the time of a file",
     "abi/env.py": "the clock that a guest reads",
+    "abi/wasi/clocks.py": "the clocks that a guest reads",
     "wasm/artifacts.py": "what is compared with the time of a file",
 }
 """Where the clock on the wall is meant; everything else must not mind when it jumps."""
