@@ -391,6 +391,21 @@ def test_a_mount_is_read_and_nothing_beside_it(host: Host, tmp_path: Path) -> No
     assert (500, "exit code 44") == outcome("nothing")
 
 
+def test_a_mount_that_is_gone_is_503(host: Host, tmp_path: Path) -> None:
+    """The record says which; once it is there again, so is the application."""
+    application = host.application(
+        printing(HEAD, b"x"), mounts=Mounts(mounts=(Mount(name="/data", path=tmp_path / "site"),))
+    )
+
+    gone = asyncio.run(application(request()))
+    (tmp_path / "site").mkdir()
+    there = asyncio.run(application(request()))
+
+    assert [503, 200] == [gone.status, there.status]
+    assert "No such file or directory" in host.finished[0].detail
+    assert f"{tmp_path}/site" in host.finished[0].detail
+
+
 def test_without_a_mount_there_is_no_file(host: Host) -> None:
     """Descriptor 3 is nothing."""
     asyncio.run(host.application(reading("page"))(request()))

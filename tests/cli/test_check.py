@@ -159,3 +159,28 @@ def read_all(descriptor: int) -> str:
     finally:
         os.close(descriptor)
     return b"".join(chunks).decode()
+
+
+def test_what_a_command_is_given(tmp_path: Path) -> None:
+    """Folders and arguments are told; where clients write the arguments, so is that."""
+    folder = Folder(tmp_path)
+    (tmp_path / "site").mkdir()
+    folder.module("a.wasm", '(module (memory (export "memory") 1) (func (export "_start")))')
+    folder.config(
+        '[[applications]]\nfile_path = "a.wasm"\nurl_path = "/a"\ntmp = true\n'
+        'mounts = { "/data" = { path = "site", write = true } }\n'
+        '[[applications]]\nfile_path = "a.wasm"\nurl_path = "/b"\narguments = ["run", "x y"]\n'
+        '[[applications]]\nfile_path = "a.wasm"\nurl_path = "/c"\nmounts = { "/data" = { path = "gone" } }\n'
+    )
+
+    done = folder.run("check", "config.toml")
+
+    found = facts(done.stdout)
+    assert 2 == done.returncode
+    assert ("cgi", f"/data = {tmp_path}/site (write), /tmp, a scratch folder of each invocation") == (
+        found["a"]["abi"],
+        found["a"]["folders"],
+    )
+    assert found["a"]["arguments"].endswith("for an interpreter write the key arguments")
+    assert "run, x y" == found["a-2"]["arguments"]
+    assert found["a-3"]["broken"].startswith(f"mounts: /data is {tmp_path}/gone, which is no folder")

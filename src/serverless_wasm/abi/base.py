@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from serverless_wasm.abi.response import ResponseDraft
 from serverless_wasm.abi.wasi.process import Process
-from serverless_wasm.errors import GuestExit
+from serverless_wasm.errors import GuestExit, Unavailable
 from serverless_wasm.events import ConnectionRefused, Emit, GuestLogged
 from serverless_wasm.limits import Limits
 from serverless_wasm.messages import Request, Response
@@ -100,8 +100,11 @@ class Invocation:
         return self._sockets
 
     def open_mounts(self) -> Mapping[bytes, Folder]:
-        """The folders that the guest finds, by their names; raises OSError when one is not there any more."""
-        self._mounts = self.grants.mounts.open()
+        """The folders that the guest finds, by their names; raises Unavailable when one cannot be opened."""
+        try:
+            self._mounts = self.grants.mounts.open()
+        except OSError as error:
+            raise Unavailable(printable(f"mounts: {error}")) from None
         return self._mounts.folders
 
     def _refused(self, target: str, reason: str, remedy: str) -> None:

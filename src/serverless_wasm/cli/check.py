@@ -110,6 +110,8 @@ def _facts(loaded: Loaded) -> Iterator[tuple[str, str]]:
     yield "module", f"{printable(str(config.file_path))}, {_entry(loaded)}"
     if loaded.program:
         yield "abi", loaded.program.abi.name
+        if loaded.program.abi.entry == "_start":
+            yield "arguments", _arguments(config)
     if loaded.module:
         names = (f"{wanted.module}.{wanted.name}" for wanted in loaded.module.imports)
         yield "imports", _joined(dict.fromkeys(names))
@@ -122,6 +124,13 @@ def _facts(loaded: Loaded) -> Iterator[tuple[str, str]]:
 def _entry(loaded: Loaded) -> str:
     entry = loaded.config.function or (loaded.program.abi.entry if loaded.program else "")
     return f"function {printable(entry)}" if entry else "the function that its ABI calls"
+
+
+def _arguments(config: ApplicationConfig) -> str:
+    """What a command is given; clients should not have a say in that of an interpreter."""
+    if config.arguments is None:
+        return "the words of the query, which the client writes; for an interpreter write the key arguments"
+    return _joined(config.arguments)
 
 
 def _folders(config: ApplicationConfig) -> Iterator[str]:
