@@ -260,6 +260,7 @@ OTHERS: dict[str, Any] = {
     "arguments": ("a",),
     "mounts": (Mount(name="/a", path=Path("/a")),),
     "tmp": True,
+    "precise_clocks": True,
 }
 OTHER_SETTINGS: dict[str, Any] = {
     "path": Path("/d"),

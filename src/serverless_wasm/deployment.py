@@ -142,6 +142,7 @@ def _application(
         number=loaded.number,
         route=config.url_path,
         arguments=config.arguments,
+        precise_clocks=config.precise_clocks,
         limits=config.limits,
         variables=config.variables,
         outbound=surroundings.network.for_application(policy, config.limits),

@@ -92,9 +92,13 @@ def test_a_command_is_told_of_its_request(host: Host) -> None:
         b"SERVER_PORT": b"8443",
         b"SERVER_PROTOCOL": b"HTTP/1.1",
         b"SERVER_SOFTWARE": b"serverless-wasm",
+        b"X_BASE_PATH": b"/",
+        b"X_CLIENT_ADDR": b"192.0.2.7:1234",
+        b"X_COMPONENT_ROUTE": b"/files",
         b"X_FULL_URL": b"https://Example.org:8443/files/a%20b?one&two+2&c=d",
         b"X_MATCHED_ROUTE": b"/files/...",
         b"X_PATH_MATCH_ID": b"7",
+        b"X_RAW_COMPONENT_ROUTE": b"/files/...",
         b"X_RAW_PATH_INFO": b"/a%20b",
     } == environment
 
@@ -372,6 +376,29 @@ READS = """(module
 def reading(name: str) -> str:
     """A command that prints the file of that name below its first mount, or exits with the errno."""
     return READS.replace("SIZE", str(len(name))).replace("NAME", name)
+
+
+CLOCKS = """(module
+  (import "wasi_snapshot_preview1" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "clock_res_get" (func $resolution (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (func (export "_start") (local $left i32) (local.set $left (i32.const 1000))
+    (drop (call $resolution (i32.const 1) (i32.const 0)))
+    (if (i64.gt_u (i64.load (i32.const 0)) (i64.const 999999)) (then (call $exit (i32.const 1))))
+    (loop
+      (drop (call $time (i32.const 1) (i64.const 0) (i32.const 8)))
+      (if (i64.ne (i64.rem_u (i64.load (i32.const 8)) (i64.const 1000000)) (i64.const 0))
+        (then (call $exit (i32.const 3))))
+      (br_if 0 (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))))"""
+
+
+@pytest.mark.parametrize(("precise", "code"), [(False, 1), (True, 3)])
+def test_clocks_are_as_fine_as_is_granted(host: Host, precise: bool, code: int) -> None:  # noqa: FBT001 - a parameter
+    """Milliseconds, or nanoseconds where the configuration says so."""
+    answered(host, CLOCKS, precise_clocks=precise)
+
+    assert f"exit code {code}" == host.finished[0].detail
 
 
 def test_a_mount_is_read_and_nothing_beside_it(host: Host, tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ abi = "env"
 arguments = ["a", "b c"]
 mounts = { "/" = { path = "site" }, "/data" = { path = "/srv/data", write = true } }
 tmp = true
+precise_clocks = true
 
 [[applications]]
 file_path = "hello.wasm"
@@ -120,6 +121,7 @@ def test_every_key(tmp_path: Path) -> None:
         Mount(name="/", path=tmp_path / "site"),
         Mount(name="/data", path=Path("/srv/data"), write=True),
     )
+    assert (greeter.precise_clocks, other.precise_clocks) == (True, False)
     assert (greeter.tmp, other.tmp, other.mounts, other.arguments) == (True, False, (), None)
     assert greeter.limits == Limits(memory=32 * MIB, concurrency=7, timeout=5.0)
     assert other.limits == Limits(memory=1 * MIB, timeout=0.25)
@@ -336,6 +338,7 @@ FITTING = {
     "arguments": {"[]", '["", ""]'},
     "mounts": {"{}"},
     "tmp": {"true"},
+    "precise_clocks": {"true"},
     "write": {"true"},
     "function": {'" "', '"\\u202e"'},
     **{key: {'" "', '"\\u202e"'} for key in ("file_path", "path", "certificate", "key")},

@@ -36,7 +36,7 @@ KINDS = {
 }
 RIGHT = {
     "a blank": {"file_path", "function", "certificate", "key", "path"},
-    "a boolean": {"tmp", "write"},
+    "a boolean": {"tmp", "write", "precise_clocks"},
 }
 """What is no mistake: a file or an export may have a strange name."""
 REQUIRED = {

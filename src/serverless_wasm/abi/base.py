@@ -39,6 +39,8 @@ class Grants:
     """The path of the route, as it was written."""
     arguments: tuple[str, ...] | None = None
     """What a command is given behind its name; None means the words of the query."""
+    precise_clocks: bool = False
+    """Whether the clocks of WASI show nanoseconds (THREATS G38)."""
     limits: Limits
     variables: Mapping[bytes, bytes]
     outbound: Outbound

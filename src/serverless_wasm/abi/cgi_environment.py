@@ -56,8 +56,12 @@ def environment(request: Request, route: str, size: int) -> dict[bytes, bytes]:
         "SCRIPT_NAME": script_name(route),
         "SERVER_PROTOCOL": f"HTTP/{request.version}",
         "SERVER_SOFTWARE": "serverless-wasm",
+        "X_BASE_PATH": "/",
+        "X_CLIENT_ADDR": request.client,
+        "X_COMPONENT_ROUTE": script_name(route),
         "X_FULL_URL": full_url(request),
         "X_MATCHED_ROUTE": route,
+        "X_RAW_COMPONENT_ROUTE": route,
         "X_RAW_PATH_INFO": quote(info, safe="/:@!$&'()*+,;=~"),
     }
     told |= {f"X_PATH_MATCH_{name.upper()}": value for name, value in request.params.items() if name != "..."}

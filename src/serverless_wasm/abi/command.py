@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from serverless_wasm.abi.base import Invocation
+from serverless_wasm.abi.wasi.clocks import QUANTUM
 from serverless_wasm.abi.wasi.descriptors import Input, Messages, Output
 from serverless_wasm.abi.wasi.process import Mount, Process
 from serverless_wasm.errors import DeadlineExceeded, HostLimit
@@ -84,6 +85,7 @@ def program(invocation: Invocation, start: Start, output: Output | Messages) -> 
         mounts,
         arguments=start.arguments,
         environment=[b"%b=%b" % pair for pair in variables.items()],
+        quantum=1 if grants.precise_clocks else QUANTUM,
     )
 
 

@@ -43,6 +43,8 @@ class ApplicationConfig:
     mounts: tuple[Mount, ...] = ()
     tmp: bool = False
     """Whether each invocation has a scratch folder."""
+    precise_clocks: bool = False
+    """Whether the clocks of WASI show nanoseconds."""
 
     @property
     def variables(self) -> dict[bytes, bytes]:

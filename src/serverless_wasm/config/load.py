@@ -102,6 +102,7 @@ def _application(
             for guest, mount in table.mounts.items()
         ),
         tmp=table.tmp,
+        precise_clocks=table.precise_clocks,
         env=table.env,
         allowed_outbound_hosts=tuple(table.allowed_outbound_hosts),
         limits=replace(defaults, **written) if (written := _written(table.limits)) else defaults,

@@ -181,6 +181,9 @@ class ApplicationTable(RouteTable):
     tmp: bool = Field(
         default=False, description="true for a scratch folder /tmp of each invocation, or false"
     )
+    precise_clocks: bool = Field(
+        default=False, description="true for clocks of nanoseconds, which measure neighbours, or false"
+    )
     limits: LimitsTable = Field(
         default=LimitsTable(), description='a table such as limits = { memory = "64MiB", timeout = "10s" }'
     )
