@@ -9,7 +9,7 @@ from typing import Any
 from sandbox import Sandbox, wat
 from serverless_wasm.abi import Abis
 from serverless_wasm.abi.base import Grants, Invocation
-from serverless_wasm.application import Application, Program
+from serverless_wasm.application import Application, Program, application
 from serverless_wasm.events import Event, InvocationFinished
 from serverless_wasm.limits import Limits
 from serverless_wasm.messages import Request, Response
@@ -48,7 +48,7 @@ class Host:
         grants = replace(self.grants(env, limits, allowed), **granted)
         linked = contract.link(compiled, function or contract.entry, limits, grants.variables)
         program = Program(abi=contract, linked=linked)
-        return Application(program, grants, self.sandbox.scheduler)
+        return application(program, grants, self.sandbox.scheduler)
 
     def grants(self, env: Mapping[str, str], limits: Limits, allowed: tuple[str, ...] = ()) -> Grants:
         """What the application may use."""

@@ -47,21 +47,11 @@ class Application:
         self._gate = Gate(grants.limits, program.linked.module.begins.memory)
         self._rate = Rate(grants.limits.rate) if grants.limits.rate else None
 
-    async def __call__(self, request: Request) -> Response:
-        """The guest's response, or the one that its error stands for."""
+    async def __call__(self, request: Request, begin: Begin | None = None) -> Response:
+        """The guest's response, or its error's; `begin` takes one that begins before its guest has ended."""
+        began = perf_counter()
         invocation = Invocation(request, self._grants)
-        if not self._program.abi.streams:
-            return await self._answered(invocation)
-
-        def work(begin: Begin) -> Coroutine[Any, Any, Response]:
-            invocation.begin = begin
-            return self._answered(invocation)
-
-        return await answer_of(work)
-
-    async def _answered(self, invocation: Invocation) -> Response:
-        """Runs the invocation, ends it and records it, whatever it ends with."""
-        began, request = perf_counter(), invocation.request
+        invocation.begin = begin
         ending = _Ending("cancelled", CLIENT_CLOSED)
         try:
             response = await self._admitted(invocation)
@@ -99,6 +89,24 @@ class Application:
             return await self._program.abi.run(self._program.linked, invocation)
         finally:
             self._admission.leave(gate, invocation.held)
+
+
+class StreamingApplication(Application):
+    """One whose responses may begin before their guests have ended."""
+
+    async def __call__(self, request: Request, _begin: Begin | None = None) -> Response:
+        """The response as soon as it begins; its guest goes on in a task of its own."""
+
+        def work(begin: Begin) -> Coroutine[Any, Any, Response]:
+            return Application.__call__(self, request, begin)
+
+        return await answer_of(work)
+
+
+def application(program: Program, grants: Grants, scheduler: Scheduler) -> Application:
+    """The application of a program, of the kind that its ABI asks for."""
+    kind = StreamingApplication if program.abi.streams else Application
+    return kind(program, grants, scheduler)
 
 
 class BrokenApplication:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from serverless_wasm.abi.base import Grants
-from serverless_wasm.application import Application, BrokenApplication
+from serverless_wasm.application import Application, BrokenApplication, application
 from serverless_wasm.config.configuration import ApplicationConfig
 from serverless_wasm.engine_room import EngineRoom, Loaded
 from serverless_wasm.errors import MethodNotAllowed, NotFound
@@ -57,11 +57,11 @@ class Deployment:
         for part in release.parts:
             before = known.get(part.config.name)
             if before is not None and part.same(before[0]):
-                application: Application | BrokenApplication = before[1]
+                made: Application | BrokenApplication = before[1]
             else:
-                application = _application(room.load(part), room, surroundings)
-            self.applications.append(application)
-            routes.append(_route(part.config, application))
+                made = _application(room.load(part), room, surroundings)
+            self.applications.append(made)
+            routes.append(_route(part.config, made))
         self._router = Router(routes)
         self._in_flight = 0
         self._idle: asyncio.Event | None = None  # once somebody waits for it
@@ -83,8 +83,8 @@ class Deployment:
 
     def withdraw(self, names: AbstractSet[str]) -> None:
         """Takes these applications out of service, and puts all others back."""
-        for application in self.applications:
-            application.withdrawn = application.name in names
+        for made in self.applications:
+            made.withdrawn = made.name in names
 
     async def handle(self, request: Request) -> Response:
         """The response of the application whose route fits best; raises NotFound or MethodNotAllowed."""
@@ -100,9 +100,7 @@ class Deployment:
                     response.body.when_over(self._left)
                 return response
             finally:
-                self._in_flight -= 1
-                if self._idle is not None and not self._in_flight:
-                    self._idle.set()
+                self._left()
         if request.method == "OPTIONS" and (match.allow or request.path == "*"):
             allow = ", ".join(match.allow).encode()
             return Response(status=204, headers=Headers(((b"allow", allow),) if allow else ()))
@@ -149,4 +147,4 @@ def _application(
         mounts=room.mounts(config),
         emit=surroundings.emit,
     )
-    return Application(loaded.program, grants, room.scheduler)
+    return application(loaded.program, grants, room.scheduler)

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 from serverless_wasm.abi import Abis
 from serverless_wasm.application import Program
 from serverless_wasm.config.configuration import ApplicationConfig, Configuration
-from serverless_wasm.errors import LinkError, ModuleError
+from serverless_wasm.errors import ModuleError
 from serverless_wasm.release import Part
 from serverless_wasm.storage.mounts import Mounts
 from serverless_wasm.storage.scratch import sweep
@@ -128,12 +128,17 @@ class EngineRoom:
             module = self._module(part.artifact)
             abi = self._abis.detect(module, config.abi)
             linked = abi.link(module, config.function or abi.entry, config.limits, config.variables)
-            if missing := list(self.mounts(config).missing()):
-                raise LinkError("; ".join(missing))
             program = Program(abi=abi, linked=linked)
         except ModuleError as error:
             return Loaded(config=config, number=part.number, module=module, error=str(error))
-        return Loaded(config=config, number=part.number, module=module, program=program)
+        missing = "; ".join(self.mounts(config).missing())
+        return Loaded(
+            config=config,
+            number=part.number,
+            module=module,
+            program=None if missing else program,
+            error=missing,
+        )
 
     def mounts(self, config: ApplicationConfig) -> Mounts:
         """The folders that the application's guests find."""

@@ -147,8 +147,8 @@ class Invocation:
 
     def account(self, fiber: Fiber) -> None:
         """Takes over what a fiber used; called before it is closed."""
-        self.busy, self.host_calls = fiber.busy, fiber.host_calls
-        self.memory_peak, self.held = fiber.memory_size(), fiber.held
+        self.busy, self.held = fiber.busy, fiber.held
+        self.host_calls, self.memory_peak = fiber.own.host_calls, fiber.own.size
 
 
 class Abi(Protocol):

@@ -18,7 +18,7 @@ _PORTS = {"http": b"80", "https": b"443"}
 
 def script_name(route: str) -> str:
     """The part of a route that is the application's own: `/files/...` is `/files`."""
-    return route.removesuffix("/...").removesuffix("/*") if route.endswith(("/...", "/*")) else route
+    return route.removesuffix("/...")
 
 
 def path_info(request: Request, route: str) -> str:
