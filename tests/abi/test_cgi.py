@@ -335,6 +335,7 @@ def test_a_response_that_has_begun_and_ends_badly_is_cut(host: Host, name: str) 
     assert [outcome] == [record.outcome for record in host.finished]
 
 
+@pytest.mark.usefixtures("on_path")
 def test_a_thousand_guests_sleep_in_one_worker_and_die_at_their_deadline() -> None:
     """A neighbour is answered meanwhile; all end as one does, and nothing is left."""
     room = Sandbox(slots=1100)
