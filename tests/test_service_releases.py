@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import resource
 import socket
 import threading
 import weakref
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from address_space import little_address_space
 from applications import body_of, request
 from configurations import application, configuration
 from processes.running import asks, says
@@ -342,16 +342,12 @@ def test_an_engine_that_cannot_be_leaves_the_old_one(tmp_path: Path, monkeypatch
 
     async def test(bench: Bench) -> None:
         await bench.serve(bench.says("a"))
-        limits = resource.getrlimit(resource.RLIMIT_AS)
         release = await bench.release(bench.says("a", "other"), slots=2_000)
-        resource.setrlimit(resource.RLIMIT_AS, (5 << 40, limits[1]))
-        try:
+        with little_address_space():
             for _ in range(2):
                 with pytest.raises(EngineError, match="address space"):
                     await bench.service.prepare(release)
                 assert b"a" == await bench.get("/a")
-        finally:
-            resource.setrlimit(resource.RLIMIT_AS, limits)
         with pytest.raises(EngineError):
             await bench.service.commit()
         assert b"a" == await bench.get("/a")

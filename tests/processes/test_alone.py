@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from address_space import little_address_space
 from applications import HELLO
 from configurations import application, configuration
 from sandbox import wat
@@ -116,13 +116,8 @@ def test_what_cannot_be_is_refused_in_words(run: Any, tmp_path: Path) -> None:
 
     async def job(yard: Yard) -> None:
         await yard.alone.deploy(await yard.release("/one"), accept)
-        limits = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (5 << 40, limits[1]))
-        try:
-            with pytest.raises(ReloadRefused, match="address space"):
-                await yard.alone.deploy(await yard.release("/two", slots=2_000), accept)
-        finally:
-            resource.setrlimit(resource.RLIMIT_AS, limits)
+        with little_address_space(), pytest.raises(ReloadRefused, match="address space"):
+            await yard.alone.deploy(await yard.release("/two", slots=2_000), accept)
         with pytest.raises(ReloadRefused, match=r"c\.toml:3"):
             await yard.alone.deploy(await yard.release("/two", tls=gone), accept)
         assert b"HTTP/1.1 200 OK" == await yard.get("/one")
