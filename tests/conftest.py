@@ -18,6 +18,7 @@ from paths import PATHS, taking
 from sandbox import Sandbox
 from server.doors import Run
 
+pytest_plugins = ("services",)
 SAME_EACH_TIME = "CI" in os.environ
 """A gate gives one answer to one change; without the variable each run draws anew."""
 

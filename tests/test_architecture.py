@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "src" / "serverless_wasm"
 FLOORS = [
     {"eager", "errors", "parent", "text"},
-    {"alarms", "limits", "messages", "events", "rate"},
+    {"alarms", "limits", "messages", "events", "rate", "stores"},
     {"ahead", "routing", "wasm", "net", "storage", "sources"},
     {"config", "abi"},
     {"application", "release"},
@@ -28,6 +28,9 @@ ONLY_IN = {
     "wasmtime": {"wasm", "abi"},
     "cffi": {"wasm", "abi"},
     "sqlite3": {"storage"},
+    "obstore": {"sources", "storage", "stores"},
+    "redis": {"storage"},
+    "dotenv": {"config"},
     "socket": {"net", "processes", "server"},
     "httptools": {"server"},
     "uvloop": {"cli"},

@@ -10,13 +10,18 @@ import pytest
 
 from serverless_wasm import errors, events
 from serverless_wasm.abi.env import FUNCTIONS
+from serverless_wasm.abi.env_storage import FUNCTIONS as STORAGE_FUNCTIONS
 from serverless_wasm.config.schema import (
     ABIS,
     ApplicationTable,
+    FilesTable,
     FileTable,
+    KeyValueTable,
     LimitsTable,
     ServerTable,
+    StoreTable,
     TlsTable,
+    VariableTable,
 )
 from serverless_wasm.config.units import parse_duration, parse_size
 from serverless_wasm.limits import DoorLimits, Limits
@@ -38,7 +43,7 @@ def rows(heading: str) -> dict[str, list[str]]:
     cells = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if "|" in line
     ]
-    return {row[0].strip("`"): row[1:] for row in cells if row[0].startswith("`")}
+    return {name: row[1:] for row in cells for name in re.findall(r"`(\w+)`", row[0])}
 
 
 @pytest.mark.parametrize(
@@ -49,6 +54,10 @@ def rows(heading: str) -> dict[str, list[str]]:
         ("`[limits]` and `limits`", LimitsTable),
         ("`[server]`", ServerTable),
         ("`[server.tls]`", TlsTable),
+        ("`[stores.NAME]`", StoreTable),
+        ("`[key_value.NAME]`", KeyValueTable),
+        ("Variables", VariableTable),
+        ("Files", FilesTable),
     ],
 )
 def test_every_key_has_its_row(heading: str, table: type[FileTable]) -> None:
@@ -77,7 +86,7 @@ def test_every_host_function_is_specified_with_its_type() -> None:
     """Name, parameter types in order, and result."""
     specified = dict(re.findall(r"^\| `(\w+)` \| `([^`]*)` \|", ENV, re.MULTILINE))
     combined = re.findall(r"`(\w+)`", ENV)
-    for function in FUNCTIONS:
+    for function in (*FUNCTIONS, *STORAGE_FUNCTIONS):
         assert function.name in combined
         kind = re.findall(r"\b[if](?:32|64)\b", specified[function.name])
         assert [*function.type.params, *function.type.results] == kind, function.name

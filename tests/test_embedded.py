@@ -111,3 +111,20 @@ def test_mistakes_are_raised_when_the_file_is_read(config: Path) -> None:
 
     assert len(caught.value.problems) == 3
     assert f"{config}:2: applications[0].file_path" in str(caught.value)
+
+
+def test_variables_are_given(config: Path) -> None:
+    """What is given comes first, and a name that is not in the table is a mistake."""
+    text = config.read_text().replace('"/hello"', '"{{ path }}"')
+    config.write_text(text + '[variables]\npath = { default = "/other" }\n')
+
+    async def status(service: Service) -> int:
+        async with client(service) as http:
+            answer = await http.get("/given")
+        await service.stop()
+        return answer.status_code
+
+    assert 404 == asyncio.run(status(Service.from_file(config)))
+    assert 200 == asyncio.run(status(Service.from_file(config, variables={"path": "/given"})))
+    with pytest.raises(ConfigError, match=r"variables\.paths"):
+        Service.from_file(config, variables={"paths": "/given"})

@@ -46,9 +46,9 @@ def samples(folder: Path, redis_port: int) -> Iterator[httpx.Client]:
     """A client of samples/config.toml, with other ports and everything else as it is."""
     text = (SAMPLES / "config.toml").read_text()
     text = text.replace("127.0.0.1:8080", "127.0.0.1:0").replace("127.0.0.1:6379", f"127.0.0.1:{redis_port}")
-    for sample in SAMPLES.glob("*/*.wasm"):
+    for sample in (*SAMPLES.glob("*/*.wasm"), *SAMPLES.glob("*/assets/*")):
         target = folder / sample.relative_to(SAMPLES)
-        target.parent.mkdir()
+        target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(sample, target)
     (folder / "config.toml").write_text(text)
     with (
@@ -94,6 +94,24 @@ def test_guest_speaks_to_a_real_redis(tmp_path: Path) -> None:
             assert client.get(path).status_code == 404
             assert client.put(path, content=value).is_success
             assert client.get(path).content == value
+
+
+def test_notes_are_kept(tmp_path: Path) -> None:
+    """Put, got, listed below a file of the application's, and still there for the next process."""
+    for names in ("milk", "milk tea"):
+        with samples(tmp_path, free_port()) as client:
+            for name in names.split():
+                assert client.put(f"/notes/{name}", content=b"buy some").status_code == 204
+                assert client.get(f"/notes/{name}").text == "buy some"
+            listed = client.get("/notes").text
+            missing = client.get("/notes/none")
+    assert listed.splitlines()[1:] == ["milk", "tea"]
+    assert listed.startswith("PUT, GET or DELETE")
+    assert missing.status_code == 404
+    with samples(tmp_path, free_port()) as client:
+        assert client.delete("/notes/milk").status_code == 204
+        assert client.get("/notes/milk").status_code == 404
+        assert client.put("/notes/large", content=b"x" * 65_537).status_code == 507
 
 
 def test_guest_without_its_backend_is_a_bad_gateway(tmp_path: Path) -> None:

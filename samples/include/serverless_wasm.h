@@ -51,6 +51,33 @@ SWASM_IMPORT("tcp_read") int64_t tcp_read(int32_t descriptor, char *buffer, uint
 SWASM_IMPORT("tcp_write") int64_t tcp_write(int32_t descriptor, const char *bytes, uint64_t size);
 SWASM_IMPORT("tcp_close") int32_t tcp_close(int32_t descriptor);
 
+/* Files of the places that `files` grants. -1 there is none, -2 not permitted, -3 no room, -4 failed. */
+SWASM_IMPORT("file_get")
+int64_t file_get(const char *path, uint64_t path_size, uint64_t offset, char *buffer, uint64_t size);
+SWASM_IMPORT("file_put")
+int32_t file_put(const char *path, uint64_t path_size, const char *data, uint64_t size);
+SWASM_IMPORT("file_delete") int32_t file_delete(const char *path, uint64_t size);
+/* Paths that begin so, each with a line feed behind it. */
+SWASM_IMPORT("file_list")
+int64_t file_list(const char *prefix, uint64_t prefix_size, char *buffer, uint64_t size);
+
+/* Keys and values of the first store that `key_value` grants; errors as those of files. */
+SWASM_IMPORT("kv_get")
+int64_t kv_get(const char *key, uint64_t key_size, char *value, uint64_t size);
+SWASM_IMPORT("kv_set")
+int32_t kv_set(const char *key, uint64_t key_size, const char *value, uint64_t size);
+SWASM_IMPORT("kv_set_ttl")
+int32_t kv_set_ttl(const char *key, uint64_t key_size, const char *value, uint64_t size, uint64_t ms);
+SWASM_IMPORT("kv_delete") int32_t kv_delete(const char *key, uint64_t size);
+/* The sum, or INT64_MIN for every error. */
+SWASM_IMPORT("kv_increment") int64_t kv_increment(const char *key, uint64_t size, int64_t delta);
+/* 1 if the value was the expected one, and is the other now; an empty expectation is that of none. */
+SWASM_IMPORT("kv_swap")
+int32_t kv_swap(const char *key, uint64_t key_size, const char *expected, uint64_t expected_size,
+                const char *value, uint64_t size);
+SWASM_IMPORT("kv_list")
+int64_t kv_list(const char *prefix, uint64_t prefix_size, char *buffer, uint64_t size);
+
 /* Unpredictable bytes, and milliseconds since 1970 (UTC). */
 SWASM_IMPORT("random_get") void random_get(char *buffer, uint64_t size);
 SWASM_IMPORT("clock_now_ms") int64_t clock_now_ms(void);

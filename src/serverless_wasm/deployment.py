@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
@@ -24,6 +24,8 @@ from serverless_wasm.net.policy import Policy, Target
 from serverless_wasm.net.tcp import Network
 from serverless_wasm.release import Part, Release
 from serverless_wasm.routing import MatchKind, Pattern, Route, Router
+from serverless_wasm.storage.files.stores import FileStores
+from serverless_wasm.storage.kv.stores import KeyValueStores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,14 @@ class Surroundings:
     network: Network
     emit: Emit
     own: tuple[Target, ...] = ()
+    files: FileStores = field(default_factory=FileStores)
+    key_values: KeyValueStores = field(default_factory=KeyValueStores)
+
+    async def close(self) -> None:
+        """Frees what the applications had; called when none of them answers any more."""
+        self.network.close()
+        self.files.close()
+        await self.key_values.close()
 
 
 class Deployment:
@@ -134,6 +144,11 @@ def _application(
     config = loaded.config
     if loaded.program is None:
         return BrokenApplication(config.name, loaded.error, surroundings.emit)
+    try:
+        files = surroundings.files.for_application(config.files, config.limits)
+        keys = surroundings.key_values.for_application(config.name, config.key_value, config.limits)
+    except ValueError as error:
+        return BrokenApplication(config.name, str(error), surroundings.emit)
     policy = Policy.for_application(config.allowed_outbound_hosts, config.env.values(), surroundings.own)
     grants = Grants(
         application=config.name,
@@ -145,6 +160,8 @@ def _application(
         variables=config.variables,
         outbound=surroundings.network.for_application(policy, config.limits),
         mounts=room.mounts(config),
+        files=files,
+        key_value=keys,
         emit=surroundings.emit,
     )
     return application(loaded.program, grants, room.scheduler)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 
 from serverless_wasm import service
 from serverless_wasm.config.configuration import Configuration
@@ -38,9 +40,17 @@ class Service:
         self._door = AsgiDoor(self._handle, self._emit, startup=self.start, shutdown=self.stop)
 
     @classmethod
-    def from_file(cls, path: str | PathLike[str], emit: Emit | None = None) -> Service:
-        """Reads a configuration file; raises ConfigError with every mistake in it."""
-        return cls(load(Path(path)), emit)
+    def from_file(
+        cls,
+        path: str | PathLike[str],
+        emit: Emit | None = None,
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> Service:
+        """Reads a configuration file; raises ConfigError with every mistake in it.
+
+        `variables` are values of its `[variables]` that come before those of all other places.
+        """
+        return cls(load(Path(path), variables), emit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI 3 interface."""
@@ -53,7 +63,7 @@ class Service:
         await asyncio.shield(self._starting)  # one impatient client must not cancel it for the others
 
     async def _start(self) -> None:
-        await self._service.start(await Builder(self._cache).build(self._configuration))
+        await self._service.start(await Builder(self._cache, emit=self._emit).build(self._configuration))
 
     async def stop(self) -> None:
         """Waits for what is in flight, then frees everything."""

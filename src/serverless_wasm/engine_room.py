@@ -54,7 +54,7 @@ class RoomSettings:
             table_elements=max(item.table_elements for item in limits),
             fuel=configuration.counts_fuel,
             stack=configuration.stack,
-            modules=_room_for(len({item.file_path for item in configuration.applications})),
+            modules=_room_for(len({str(item.file_path) for item in configuration.applications})),
         )
         return cls(engine=engine, memory=configuration.memory)
 

@@ -17,6 +17,7 @@ Error
 │  ├─ BadResponse             the guest set no response, or one that HTTP forbids
 │  │  └─ BadStatus              a CGI program whose Status is no status
 │  ├─ GuestExit               the guest ended itself, and said that it failed
+│  ├─ Unsaved                 a file that it had left open could not be put into its store
 │  ├─ DeadlineExceeded        the guest did not finish in time
 │  ├─ CpuExceeded             the guest used up its processor time
 │  ├─ FuelExhausted           the guest used up its instructions
@@ -169,6 +170,12 @@ class GuestExit(InvocationError):
     def __init__(self, exit_code: int) -> None:
         super().__init__(f"exit code {exit_code}")
         self.exit_code = exit_code
+
+
+class Unsaved(InvocationError):
+    """The guest ended well, but a file that it had left open could not be put into its store."""
+
+    outcome = "unsaved"
 
 
 class DeadlineExceeded(InvocationError):

@@ -62,11 +62,28 @@ class ConnectionRefused(Event, frozen=True, kw_only=True):
     remedy: str
 
 
+class StoreRefused(Event, frozen=True, kw_only=True):
+    """A store refused or failed what a guest asked of it, for the first time in an invocation."""
+
+    request_id: str
+    application: str
+    reason: str
+
+
 class ApplicationBroken(Event, frozen=True, kw_only=True):
     """An application could not be loaded and answers 503."""
 
     application: str
     reason: str
+
+
+class ModuleFetched(Event, frozen=True, kw_only=True):
+    """A module that is not on this machine was asked for; `from_cache` if there was nothing new to fetch."""
+
+    url: str
+    digest: str
+    size: int
+    from_cache: bool
 
 
 class ServiceStarted(Event, frozen=True, kw_only=True):

@@ -63,6 +63,11 @@ class Limits:
     """Log records of an invocation; what is beyond is dropped and counted."""
     scratch: int = 16 * MIB
     """Scratch folder of an invocation; a name counts for 4 KiB beside what its file holds."""
+    store_timeout: float = 5.0
+    """For one operation on files or keys that are kept elsewhere; as `socket_timeout`."""
+    file_size: int = 16 * MIB
+    """One file that a guest writes into a store, and all that it has open there and not written yet: they are
+    held in memory until they are whole."""
     module_size: int = 64 * MIB
     """The module itself; an interpreter compiled to WebAssembly has 20-30 MiB."""
 

@@ -13,7 +13,10 @@ from time import perf_counter
 
 from serverless_wasm.config.configuration import ApplicationConfig, Configuration
 from serverless_wasm.errors import CompileError, EngineError, SourceError
-from serverless_wasm.sources import local
+from serverless_wasm.events import Emit
+from serverless_wasm.sources import kept, local
+from serverless_wasm.sources.fetch import Fetcher, Result, Wanted, Watch, no_emit, no_watch
+from serverless_wasm.stores import Remote
 from serverless_wasm.text import printable
 from serverless_wasm.wasm.artifacts import Artifact, Cache, digest_of
 from serverless_wasm.wasm.compiler import CompilerProcess, Compiling
@@ -55,6 +58,15 @@ class Release:
     certificate: str = ""
     """What the certificate of the door is known by."""
 
+    @property
+    def pinned(self) -> Configuration:
+        """The configuration that makes this code again, whatever is in its files and elsewhere by now."""
+        applications = (
+            replace(part.config, digest=f"sha256:{part.artifact.digest}") if part.artifact else part.config
+            for part in self.parts
+        )
+        return replace(self.configuration, applications=tuple(applications))
+
     def with_configuration(self, configuration: Configuration) -> Release:
         """The same code with other limits; `configuration` has the same applications in the same order."""
         pairs = zip(self.parts, configuration.applications, strict=True)
@@ -65,22 +77,36 @@ class Release:
 class Builder:
     """Makes releases, and gives every application the number that it keeps.
 
-    Compiled modules go to `cache`. `compiler` is CompilerProcess, or a class like it.
+    Compiled modules go to `cache`, and so do those that come from elsewhere, below its folder; what happens
+    to these is told to `emit` and `watch`. `compiler` is CompilerProcess, or a class like it.
     """
 
-    def __init__(self, cache: Cache, compiler: Callable[..., Compiling] = CompilerProcess) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        compiler: Callable[..., Compiling] = CompilerProcess,
+        *,
+        emit: Emit = no_emit,
+        watch: Watch = no_watch,
+    ) -> None:
         self._cache = cache
         self._compiler = compiler
+        self._fetcher = Fetcher(cache.folder / "sources", emit, watch)
         self._numbers: dict[str, int] = {}
 
     async def build(self, configuration: Configuration) -> Release:
-        """Reads and compiles every module, each distinct one once; raises EngineError without a thread."""
+        """Fetches and compiles every module, each distinct one once; raises EngineError without a thread.
+
+        What is not on this machine is asked for anew.
+        """
         fuel = configuration.counts_fuel
         parts = [Part(config=item, number=self._number(item.name)) for item in configuration.applications]
         compiler = self._compiler(self._cache, fuel=fuel)
-        lookup = _Lookup(self._cache, fuel=fuel)
-        work = _Work(compiler, lookup)
+        modules = _Modules()
+        lookup = _Lookup(self._cache, modules, fuel=fuel)
+        work = _Work(compiler, lookup, modules)
         try:
+            await modules.fetch(self._fetcher, configuration)
             parts = await work.found(parts)
             parts = await work.compiled(parts)
         except ExceptionGroup as group:
@@ -100,14 +126,58 @@ class Builder:
         return next((name for name, known in self._numbers.items() if known == number), "")
 
 
+class _Modules:
+    """The bytes of the modules of one release, wherever they are."""
+
+    def __init__(self) -> None:
+        self._fetched: dict[tuple[str, str | None], Result] = {}
+
+    async def fetch(self, fetcher: Fetcher, configuration: Configuration) -> None:
+        """Fetches what is not on this machine; what fails is told by `read`."""
+        wanted: dict[tuple[str, str | None], Wanted] = {}
+        for item in configuration.applications:
+            if isinstance(item.file_path, Remote):
+                limit = max(item.limits.module_size, wanted[_key(item)].limit if _key(item) in wanted else 0)
+                wanted[_key(item)] = Wanted(remote=item.file_path, digest=item.digest, limit=limit)
+        results = await fetcher.fetch(wanted.values())
+        self._fetched = dict(zip(wanted, results, strict=True))
+
+    def read(self, config: ApplicationConfig) -> tuple[str, bytes]:
+        """An application's module and its digest; raises SourceError when there is none, or another.
+
+        Blocks.
+        """
+        name = printable(str(config.file_path))
+        if isinstance(config.file_path, Remote):
+            result = self._fetched[_key(config)]
+            if isinstance(result, SourceError):
+                raise result
+            digest, data = result.digest, kept.read(result.path, result.digest)
+        else:
+            data = local.read(config.file_path)
+            digest = digest_of(data)
+        if config.digest not in {None, f"sha256:{digest}"}:
+            raise SourceError(f"{name} has digest sha256:{digest}, not {config.digest} as the file says")
+        if len(data) > config.limits.module_size:
+            limit = config.limits.module_size
+            raise SourceError(f"{name} has {len(data)} bytes, more than module_size, {limit}")
+        return digest, data
+
+
+def _key(config: ApplicationConfig) -> tuple[str, str | None]:
+    """What is fetched once: one table is for a URL, in one configuration."""
+    return str(config.file_path), config.digest
+
+
 class _Lookup:
     """What of one release needs no compiler: modules that cannot be read, or are in the cache.
 
     Its methods block, and may be called by several threads. No module's bytes outlive a call.
     """
 
-    def __init__(self, cache: Cache, *, fuel: bool) -> None:
+    def __init__(self, cache: Cache, modules: _Modules, *, fuel: bool) -> None:
         self._cache = cache
+        self._modules = modules
         self._fuel = fuel
         self._known: dict[str, Artifact | None] = {}
         """What was in the cache, by digest: an application of many has the same module as others."""
@@ -123,7 +193,7 @@ class _Lookup:
 
     def _part(self, part: Part) -> Part:
         try:
-            digest = digest_of(_read(part.config))
+            digest, _ = self._modules.read(part.config)
         except SourceError as error:
             return replace(part, error=str(error))
         if digest not in self._known:
@@ -134,9 +204,10 @@ class _Lookup:
 class _Work:
     """What the applications of one release share while they are made; errors become those of their parts."""
 
-    def __init__(self, compiler: Compiling, lookup: _Lookup) -> None:
+    def __init__(self, compiler: Compiling, lookup: _Lookup, modules: _Modules) -> None:
         self._compiler = compiler
         self._lookup = lookup
+        self._modules = modules
         self._readers = asyncio.Semaphore(READERS)
         self._lookers = asyncio.Semaphore(1)
         self._looking = 1
@@ -180,20 +251,10 @@ class _Work:
 
     async def _artifact(self, config: ApplicationConfig) -> Artifact:
         """Reads the module a second time, for a thousand of them would not fit into the memory at once."""
-        data = await asyncio.to_thread(_read, config)
-        digest = await asyncio.to_thread(digest_of, data)
+        digest, data = await asyncio.to_thread(self._modules.read, config)
         if digest not in self._compiled:  # a refusal holds for all, too: it may have taken long
             self._compiled[digest] = asyncio.create_task(self._compiler.compile(data))
         return await self._compiled[digest]
-
-
-def _read(config: ApplicationConfig) -> bytes:
-    """An application's module; raises SourceError when it cannot be read, or has more than it may."""
-    data = local.read(config.file_path)
-    if len(data) > config.limits.module_size:
-        name, limit = printable(str(config.file_path)), config.limits.module_size
-        raise SourceError(f"{name} has {len(data)} bytes, more than module_size, {limit}")
-    return data
 
 
 def _certificate(configuration: Configuration) -> str:

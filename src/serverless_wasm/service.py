@@ -176,8 +176,8 @@ class Service:
         if self._retiring:
             await asyncio.wait(self._retiring)
         if self._surroundings is not None:
-            self._surroundings.network.close()
-            self._surroundings = None
+            surroundings, self._surroundings = self._surroundings, None
+            await surroundings.close()
 
 
 @contextmanager

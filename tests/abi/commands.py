@@ -14,7 +14,11 @@ from serverless_wasm.abi.wasi.descriptors import Descriptor, Input, Messages, Ou
 from serverless_wasm.abi.wasi.functions import FUNCTIONS, NAMESPACE
 from serverless_wasm.abi.wasi.layout import FDSTAT, FILESTAT, IOVEC, NUMBERS, SIZE, Rights
 from serverless_wasm.abi.wasi.process import Mount, Process
+from serverless_wasm.errors import CapabilityError
 from serverless_wasm.limits import Limits
+from serverless_wasm.storage.files.stores import Files
+from serverless_wasm.storage.files.tree_file import Session
+from serverless_wasm.storage.files.tree_folder import TreeFolder
 from serverless_wasm.storage.folder import Folder
 from serverless_wasm.wasm.fiber import Fiber
 from serverless_wasm.wasm.linker import HostFunction, Kind, LinkedModule, Reply
@@ -92,6 +96,8 @@ class Command:
 
     def __init__(self, process: Process) -> None:
         self.process = process
+        self.refusals: list[CapabilityError] = []
+        """What a store refused or failed."""
         self.ended: asyncio.Task[None] | None = None
         self._calls: asyncio.Queue[tuple[int, bytes, Stage]] = asyncio.Queue()
         self._answers: asyncio.Queue[Answer] = asyncio.Queue()
@@ -120,6 +126,10 @@ class Command:
     def answer(self, number: int, memory: Window) -> None:
         """The host function that the guest tells what a call answered."""
         self._answers.put_nowait(Answer(_NAMES[number], memory.read()))
+
+    def tell_refusal(self, error: CapabilityError) -> None:
+        """Notes it."""
+        self.refusals.append(error)
 
     def stop(self) -> None:
         """Lets the guest return."""
@@ -297,12 +307,25 @@ class Commands:
     @asynccontextmanager
     async def at(self, folder: Path, *, writable: bool = True) -> AsyncIterator[Command]:
         """A command with idle streams and this folder as /data, which is descriptor 3."""
-        mount = Mount(name=b"/data", folder=Folder.at(str(folder), writable=writable))
+        opened = Folder.at(str(folder), writable=writable)
+        mount = Mount(name=b"/data", folder=opened)
         try:
             async with self.running(Process(Streams().descriptors(), [mount])) as command:
                 yield command
         finally:
-            mount.folder.close()
+            opened.close()
+
+    @asynccontextmanager
+    async def on(self, files: Files, most: int = 2**20) -> AsyncIterator[Command]:
+        """A command with idle streams and these places, which may hold so many bytes that are changed."""
+        told: list[CapabilityError] = []
+        session = Session(most, told.append)
+        mounts = [Mount(name=name, folder=TreeFolder(tree, session)) for name, tree in files.trees.items()]
+        process = Process(Streams().descriptors(), mounts)
+        process.session = session
+        async with self.running(process) as command:
+            command.refusals = told
+            yield command
 
 
 async def until(happened: Callable[[], bool]) -> None:

@@ -123,7 +123,8 @@ async def attacked(commands: Commands, folder: Path, program: list[tuple[str, tu
     streams = Streams()
     streams.body.parts, streams.body.ended = [b"the body", b"goes on"], False
     streams.sink.left = 1000
-    mount = Mount(name=b"/data", folder=Folder.at(str(folder), writable=True, quota=2**20))
+    opened = Folder.at(str(folder), writable=True, quota=2**20)
+    mount = Mount(name=b"/data", folder=opened)
     process = Process(streams.descriptors(), [mount], arguments=[b"one", b"two"], environment=[b"A=B"])
     async with commands.running(process, Limits(timeout=0.03)) as command:
         for name, values in program:
@@ -132,7 +133,7 @@ async def attacked(commands: Commands, folder: Path, program: list[tuple[str, tu
             except InvocationError:
                 break
         assert asyncio.all_tasks() <= {asyncio.current_task(), command.ended}
-    mount.folder.close()
+    opened.close()
 
 
 def harmless(commands: Commands, parent: Path, program: list[tuple[str, tuple[int, ...]]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,8 @@ from abi.scripts import command, printing
 from applications import Host, body_of, request
 from serverless_wasm.limits import Limits
 from serverless_wasm.messages import Body, Headers, Request, Response
+from serverless_wasm.storage.kv.namespace import KEY_LIMIT, KeyValueSettings
+from serverless_wasm.storage.kv.stores import KeyValueStores
 
 ECHO = command(
     """(local $size i32) (local.set $size (call $read (i32.const 8192) (i32.const 65536)))
@@ -113,3 +116,50 @@ def test_without_being_told_it_is_cgi(host: Host) -> None:
     response = asyncio.run(host.application(printing(b"{}"))(request()))
 
     assert (500, "bad_response") == (response.status, host.finished[0].outcome)
+
+
+def kept(host: Host, tmp_path: Path, *says: str) -> list[tuple[Response, dict[bytes, bytes]]]:
+    """Answers of programs that print these one after the other, each with what the store holds after it."""
+
+    async def main() -> list[tuple[Response, dict[bytes, bytes]]]:
+        stores, found = KeyValueStores(), []
+        settings = KeyValueSettings(name="default", url=f"sqlite:///{tmp_path}/keys.db")
+        (namespace,) = granted = stores.for_application("app", (settings,), Limits())
+        try:
+            for text in says:
+                module = ECHO if text == "echo" else printing(text.encode())
+                response = await host.application(module, abi="wws", key_value=granted)(request())
+                keys, _ = await namespace.keys()
+                values = await namespace.get_many(keys)
+                found.append((response, {k: v for k, v in zip(keys, values, strict=True) if v is not None}))
+        finally:
+            await stores.close()
+        return found
+
+    return asyncio.run(main())
+
+
+def test_keys_and_values_are_kept(host: Host, tmp_path: Path) -> None:
+    """What comes back is what is there; nothing changes when nothing comes back."""
+    first, second, third, fourth = kept(
+        host, tmp_path, '{"kv":{"a":"1","b":"ö"}}', "echo", '{"kv":{"b":"2"}}', '{"kv":{}}'
+    )
+
+    assert {b"a": b"1", b"b": "ö".encode()} == first[1] == second[1]
+    assert {"a": "1", "b": "ö"} == json.loads(body_of(second[0]))["kv"]
+    assert ({b"b": b"2"}, {}) == (third[1], fourth[1])
+    assert {200} == {each[0].status for each in (first, second, third, fourth)}
+
+
+def test_keys_that_cannot_be_kept(host: Host, tmp_path: Path) -> None:
+    """500 with the outcome `unsaved`, and nothing is kept."""
+    long = "k" * (KEY_LIMIT + 1)
+    ((response, after),) = kept(host, tmp_path, f'{{"kv":{{"a":"1","{long}":"2"}}}}')
+
+    assert (500, {}) == (response.status, after)
+    assert ["unsaved"] == [record.outcome for record in host.finished]
+
+
+def test_without_a_store_nothing_is_kept(host: Host) -> None:
+    """What such a program says of keys is not looked at."""
+    assert 200 == answered(host, printing(b'{"kv":{"a":"1"}}')).status

@@ -63,10 +63,14 @@ def test_good(tmp_path: Path) -> None:
         "tcp://127.0.0.1:6379 (from the variable backend)",
         "variables": "backend, password",
         "folders": "none",
+        "files": "none",
+        "key_value": "none",
     }
     start = "memory 32MiB, table_elements 100000, timeout 250ms, cpu 5s, fuel not counted, concurrency 7, "
     assert limits.startswith(start)
-    assert limits.endswith("log_bytes 64KiB, log_lines 100, scratch 16MiB, module_size 64MiB")
+    assert limits.endswith(
+        "log_bytes 64KiB, log_lines 100, scratch 16MiB, store_timeout 5s, file_size 16MiB, module_size 64MiB"
+    )
     assert done.stdout.endswith("config.toml: 1 application can be served\n")
 
 
@@ -144,7 +148,7 @@ def test_terminal(tmp_path: Path) -> None:
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in text.splitlines()]
     assert max(map(len, lines)) <= 80
     words = re.sub(r"\s+", "", "".join(lines))
-    assert "log_bytes64KiB,log_lines100,scratch16MiB,module_size64MiB" in words
+    assert "log_bytes64KiB,log_lines100,scratch16MiB,store_timeout5s,file_size16MiB,module_size64MiB" in words
     assert "(fromthevariablebackend)" in words
 
 

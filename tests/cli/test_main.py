@@ -10,6 +10,8 @@ from program import HELLO, Folder
 from serverless_wasm.cli.main import with_command
 from serverless_wasm.wasm.fast import find_steps
 
+COMMANDS = ("serve", "check", "inspect", "push", "pull", "reload", "status")
+
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
@@ -47,7 +49,7 @@ def test_help(tmp_path: Path, option: str) -> None:
     assert done.returncode == 0
     lines = [line.strip() for line in done.stdout.splitlines()]
     assert any(line.startswith("serverless-wasm check config.toml  ") for line in lines)
-    assert all(any(line.startswith(f"{name}  ") for line in lines) for name in ("serve", "check", "inspect"))
+    assert all(any(line.startswith(f"{name}  ") for line in lines) for name in COMMANDS)
     assert "completion" not in done.stdout
 
 

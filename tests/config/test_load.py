@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 
 from serverless_wasm.config.explain import MAX_PROBLEMS
 from serverless_wasm.config.load import load
-from serverless_wasm.config.schema import TABLES
+from serverless_wasm.config.schema import NAMED, TABLES, StoreTable
 from serverless_wasm.errors import ConfigError, Problem
 from serverless_wasm.limits import MIB, DoorLimits, Limits
+from serverless_wasm.storage.files.stores import Place
+from serverless_wasm.storage.kv.namespace import KeyValueSettings
 from serverless_wasm.storage.mounts import Mount
+from serverless_wasm.stores import Remote, Store
 
 SEED = """\
 listen_address = "127.0.0.1:8080"
@@ -51,6 +54,15 @@ arguments = ["a", "b c"]
 mounts = { "/" = { path = "site" }, "/data" = { path = "/srv/data", write = true } }
 tmp = true
 precise_clocks = true
+digest = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+key_value = ["default", "far", "near"]
+
+[applications.files]
+"/disk" = "files"
+"/var" = { url = "file:///var/data", write = true, quota = "1GiB" }
+"/bucket" = { url = "s3://bucket/a/b", write = true }
+"/web" = "https://example.com/files"
+"/memory" = "memory://"
 
 [[applications]]
 file_path = "hello.wasm"
@@ -58,9 +70,33 @@ url_path = "/..."
 [applications.limits]
 timeout = "250ms"
 
+[[applications]]
+file_path = "s3://bucket/a/hello.wasm"
+url_path = "/far"
+
 [limits]
 timeout = "5s"
 memory = 1048576
+
+[stores.wide]
+url = "s3://bucket"
+region = "eu-central-1"
+
+[stores.narrow]
+url = "s3://bucket/a/"
+endpoint = "http://127.0.0.1:9000"
+access_key_id = "me"
+secret_access_key = "hunter2"
+ca = "ca.pem"
+
+[key_value.near]
+url = "sqlite:///state.db"
+quota = "1KiB"
+
+[key_value.far]
+url = "redis://:hunter2@127.0.0.1:6379/0"
+shared = true
+value = "2KiB"
 
 [server]
 header_timeout = 3
@@ -111,7 +147,7 @@ def test_every_key(tmp_path: Path) -> None:
     assert (configuration.listen_host, configuration.listen_port) == ("::1", 0)
     assert (configuration.slots, configuration.drain) == (12, 60.0)
     assert configuration.door == DoorLimits(header_timeout=3.0, target=4096)
-    greeter, other = configuration.applications
+    greeter, other, far = configuration.applications
     assert greeter.name == "greeter"
     assert greeter.file_path == Path("/srv/hello.wasm")
     assert (greeter.methods, greeter.host, greeter.abi) == (("GET", "POST"), "www.example.com", "env")
@@ -123,6 +159,28 @@ def test_every_key(tmp_path: Path) -> None:
     )
     assert (greeter.precise_clocks, other.precise_clocks) == (True, False)
     assert (greeter.tmp, other.tmp, other.mounts, other.arguments) == (True, False, (), None)
+    narrow = {
+        "endpoint": "http://127.0.0.1:9000",
+        "access_key_id": "me",
+        "secret_access_key": "hunter2",
+        "ca": str(tmp_path / "ca.pem"),
+    }
+    store = Store(name="narrow", url="s3://bucket/a/", options=narrow)
+    assert far.file_path == Remote(url="s3://bucket/a/hello.wasm", store=store)
+    assert (greeter.digest, far.digest) == (f"sha256:{'0' * 64}", None)
+    assert greeter.files == (
+        Place(name="/disk", where=tmp_path / "files"),
+        Place(name="/var", where=Path("/var/data"), write=True, quota=1024 * MIB),
+        Place(name="/bucket", where=Remote(url="s3://bucket/a/b", store=store), write=True),
+        Place(name="/web", where=Remote(url="https://example.com/files")),
+        Place(name="/memory", where=Remote(url="memory://")),
+    )
+    assert greeter.key_value == (
+        KeyValueSettings(name="default", url=f"sqlite:///{tmp_path}/.serverless-wasm/default.db"),
+        KeyValueSettings(name="far", url="redis://:hunter2@127.0.0.1:6379/0", shared=True, value=2048),
+        KeyValueSettings(name="near", url=f"sqlite:///{tmp_path}/state.db", quota=1024),
+    )
+    assert "hunter2" not in repr(configuration)
     assert greeter.limits == Limits(memory=32 * MIB, concurrency=7, timeout=5.0)
     assert other.limits == Limits(memory=1 * MIB, timeout=0.25)
     assert (other.methods, other.name, other.function) == ((), "hello", None)
@@ -152,6 +210,94 @@ def test_mistakes_in_what_a_command_is_given(tmp_path: Path, line: str) -> None:
 
     assert (4, f"applications[0].{key}") == (problem.line, problem.key)
     assert expected in problem.expected
+
+
+PLACES = {
+    'file_path = "ftp://a/b.wasm"': ("file_path", "https://, s3://"),
+    'file_path = "s3://u:p@bucket/b.wasm"': ("file_path", "without user, password"),
+    'file_path = "https://[::1/b.wasm"': ("file_path", "without user, password"),
+    'file_path = "https://a:b:c/b.wasm"': ("file_path", "without user, password"),
+    'file_path = "s3:///b.wasm"': ("file_path", "with a name behind the scheme"),
+    'file_path = "oci://a/../b:1"': ("file_path", 'without "." and ".."'),
+    'file_path = "http://example.com/a.wasm"': ("digest", "or https://"),
+    'digest = "sha256:12"': ("digest", '"sha256:" and 64'),
+    "digest = 1": ("digest", '"sha256:" and 64'),
+    'files = { "/a" = "ftp://b" }': ('files."/a".url', "file:///, s3://"),
+    'files = { "/a" = "file://data" }': ('files."/a".url', "three slashes"),
+    'files = { "/a" = "file:///" }\ntmp = 1': ("tmp", "true for a scratch folder"),
+    'files = { a = "b" }': ("files.a", "an absolute path for the guest"),
+    'files = { "/a" = { url = "https://a/b", write = true } }': ('files."/a".write', "only read"),
+    'files = { "/a" = { write = true } }': ('files."/a".url', "a path or a URL"),
+    'files = { "/a" = 1 }': ('files."/a"', "a table such as files ="),
+    'files = { "/tmp" = "a" }\ntmp = true': ('files."/tmp"', "a name of its own"),
+    'files = { "/a" = "a" }\nmounts = { "/a" = { path = "b" } }': ('files."/a"', "a name of its own"),
+    'key_value = ["far"]': ("key_value[0]", "one of default, or a table [key_value.NAME]"),
+    'key_value = "default"': ("key_value", 'key_value = ["default"]'),
+}
+
+
+@pytest.mark.parametrize("line", PLACES)
+def test_mistakes_in_where_things_are(tmp_path: Path, line: str) -> None:
+    """Each names its key, and what to write."""
+    key, expected = PLACES[line]
+    module = "" if line.startswith("file_path") else 'file_path = "a"\n'
+    text = f'[[applications]]\n{module}url_path = "/"\n{line}\n'
+
+    (problem,) = problems_of(tmp_path, text)
+
+    assert f"applications[0].{key}" == problem.key
+    assert expected in problem.expected
+
+
+STORES = {
+    '[stores.a]\nregion = "eu"': ("stores.a.url", "a URL such as"),
+    '[stores.a]\nurl = "s3://b"\naccount = "c"': ("stores.a.account", "for s3:// only access_key_id, ca,"),
+    '[stores.a]\nurl = "file:///b"': ("stores.a.url", "a URL such as"),
+    '[stores.a]\nurl = "s3://b"\nsecret_access_key = 7': ("stores.a.secret_access_key", "a text in quotes"),
+    '[stores.a]\nurl = "s3://b"\nregon = "c"': ("stores.a.regon", 'did you mean "region"'),
+    '[stores.A]\nurl = "s3://b"': ("stores.A", "lower-case letters"),
+    '[key_value.a]\nurl = "postgres://b"': ("key_value.a.url", "sqlite:///state.db"),
+    '[key_value.a]\nurl = "sqlite://b"': ("key_value.a.url", "sqlite:///state.db"),
+    '[key_value.a]\nurl = "redis://h/0"\nquota = "much"': ("key_value.a.quota", "a size"),
+    "[key_value]\ndefault = 1": ("key_value.default", "tables such as"),
+}
+
+
+@pytest.mark.parametrize("table", STORES)
+def test_mistakes_in_stores(tmp_path: Path, table: str) -> None:
+    """Each names its key, and what to write."""
+    key, expected = STORES[table]
+
+    (problem,) = problems_of(tmp_path, f"{SEED}{table}\n")
+
+    assert key == problem.key
+    assert expected in problem.expected
+
+
+def test_a_digest_may_be_demanded(tmp_path: Path) -> None:
+    """Of every application that has none."""
+    problems = problems_of(tmp_path, f'require_digest = true\n{SEED}digest = "sha256:{"a" * 64}"\n')
+
+    assert ["applications[0].digest"] == [problem.key for problem in problems]
+
+
+def test_plain_http_from_this_machine_needs_no_digest(tmp_path: Path) -> None:
+    """Nobody is on the way."""
+    for host in ("127.0.0.1:8000", "[::1]", "localhost"):
+        text = f'[[applications]]\nurl_path = "/"\nfile_path = "http://{host}/a.wasm"\n'
+        assert str(load(file(tmp_path, text)).applications[0].file_path).endswith("/a.wasm")
+
+
+def test_credentials_are_not_shown(tmp_path: Path) -> None:
+    """Whatever is wrong with a store's table, its values are in no problem."""
+    text = '[stores.a]\nurl = "s3://b"\n' + "".join(
+        f'{key} = ["hunter2"]\n' for key in ("secret_access_key", "password", "token", "sas_token")
+    )
+    text += 'username = "hunter2\\u0000"\n[key_value.b]\nurl = "redis://:hunter2@h/0"\nvalue = -1\n'
+    text += '[key_value.c]\nurl = "redis:// :hunter2@h/0"\n[stores.d]\nurl = "s3://u:hunter2@b"\n'
+    problems = problems_of(tmp_path, SEED + text)
+    assert "hunter2" not in "".join(map(str, problems))
+    assert len(problems) > 6
 
 
 def test_tls(tmp_path: Path) -> None:
@@ -330,6 +476,7 @@ BAD_VALUES = (
     '""', '"\\u0000"', '" "', "-1", "1e400", "nan", "true", "[]", "[[]]", "{}", "{ a = 1 }", "[1, true]",
     "1979-05-27", "07:32:00", "0x" + "f" * 4000, '"' + "é" * 5000 + '"', '"\\u202e"', '["", ""]',
 )  # fmt: skip
+SECRETS = {*StoreTable.model_fields} - {"url", "endpoint", "anonymous", "ca", "service_account"}
 FITTING = {
     "env": {"{}"},
     "limits": {"{}"},
@@ -340,6 +487,19 @@ FITTING = {
     "tmp": {"true"},
     "precise_clocks": {"true"},
     "write": {"true"},
+    "anonymous": {"true"},
+    "shared": {"true"},
+    "require_digest": {"true"},
+    **{key: {"true"} for key in ("required", "secret")},
+    "variables": {"{}"},
+    "default": {value for value in BAD_VALUES if value.startswith('"')},
+    "file": {'" "', '"\\u202e"'},
+    "files": {"{}"},
+    "stores": {"{}"},
+    "key_value": {"{}", "[]"},
+    **{key: {'" "', '"\\u202e"'} for key in ("ca", "service_account")},
+    "url": {'" "', '"\\u202e"'},
+    **{key: {'" "', '"\\u202e"', BAD_VALUES[-3]} for key in SECRETS},
     "function": {'" "', '"\\u202e"'},
     **{key: {'" "', '"\\u202e"'} for key in ("file_path", "path", "certificate", "key")},
 }
@@ -349,8 +509,9 @@ FITTING = {
 def header(place: tuple[str, ...]) -> str:
     """What stands before the keys of a table."""
     head = "[[applications]]\n" if place[:1] == ("applications",) else ""
-    if place == ("applications", "mounts"):
-        return head + '[applications.mounts."/a"]'
+    if place in NAMED:
+        name = '"/a"' if head else "a"
+        return f"{head}[{'.'.join(place)}.{name}]"
     return head + (f"[{'.'.join(place)}]" if place[1:] or not head else "") if place else ""
 
 

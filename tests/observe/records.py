@@ -46,6 +46,7 @@ SAID = GuestLogged(request_id="r-1", application="hello", message="I am here")
 
 FIELDS: dict[Any, st.SearchStrategy[Any]] = {
     str: st.text(),
+    bool: st.booleans(),
     int: st.integers(),
     float: st.floats(),
     BaseException: st.builds(ValueError, st.text()),

@@ -27,9 +27,11 @@ from serverless_wasm.events import (
     Event,
     InternalFault,
     InvocationFinished,
+    ModuleFetched,
     Notice,
     ReloadRefused,
     ServiceStopped,
+    StoreRefused,
 )
 from serverless_wasm.observe.logs import ITEMS_LIMIT, KINDS, TEXT_LIMIT, Logs, Style, _fields, _Json, _level
 
@@ -156,6 +158,14 @@ def test_many_items_are_cut() -> None:
         (
             ConnectionRefused(request_id="r-1", application="a", target="b:1", reason="no", remedy="x = 1"),
             "[warning] connection_refused request_id=r-1 application=a target=b:1 reason=no remedy='x = 1'",
+        ),
+        (
+            StoreRefused(request_id="r-1", application="a", reason="is down"),
+            "[warning] store_refused request_id=r-1 application=a reason='is down'",
+        ),
+        (
+            ModuleFetched(url="s3://b/a.wasm", digest="sha256:0", size=8, from_cache=True),
+            "[info] module_fetched url=s3://b/a.wasm digest=sha256:0 size=8 from_cache=True",
         ),
         (ServiceStopped(), "[info] service_stopped"),
     ],

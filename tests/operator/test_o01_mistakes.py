@@ -15,7 +15,7 @@ from program import Folder
 from serverless_wasm.cli.check import check
 from serverless_wasm.config.document import MAX_FILE
 from serverless_wasm.config.explain import MAX_PROBLEMS
-from serverless_wasm.config.schema import TABLES
+from serverless_wasm.config.schema import NAMED, TABLES, StoreTable
 
 SENTENCE = re.compile(
     r"(?P<file>\S+):(?P<line>\d+): (?P<key>.+?): found (?P<found>.+), expected (?P<expected>.+)"
@@ -34,9 +34,16 @@ KINDS = {
     "a list of wrong things": "[[], 1, {}]",
     "a table": "{ a = { b = 1 } }",
 }
+SECRETS = {*StoreTable.model_fields} - {"url", "endpoint", "anonymous"}
 RIGHT = {
-    "a blank": {"file_path", "function", "certificate", "key", "path"},
-    "a boolean": {"tmp", "write", "precise_clocks"},
+    "a blank": {"file_path", "function", "certificate", "key", "path", "url", "file", "default", *SECRETS},
+    "an empty text": {"default"},
+    "a long text": {"default"},
+    "a zero byte": {"default"},
+    "hidden characters": {"default"},
+    "a boolean": {
+        *("tmp", "write", "precise_clocks", "anonymous", "shared", "require_digest", "required", "secret")
+    },
 }
 """What is no mistake: a file or an export may have a strange name."""
 REQUIRED = {
@@ -65,8 +72,9 @@ def command() -> typer.Typer:
 
 def header(place: tuple[str, ...]) -> str:
     """What stands before the keys of a table."""
-    if place == ("applications", "mounts"):
-        return '[[applications]]\n[applications.mounts."/a"]'
+    if place in NAMED:
+        above, name = ("[[applications]]\n", '"/a"') if place[0] == "applications" else ("", "a")
+        return f"{above}[{'.'.join(place)}.{name}]"
     if place[:1] == ("applications",):
         return "[[applications]]" if len(place) == 1 else f"[[applications]]\n[{'.'.join(place)}]"
     return f"[{'.'.join(place)}]" if place else ""
@@ -111,8 +119,8 @@ def test_unknown_keys(command: typer.Typer, tmp_path: Path, place: tuple[str, ..
 
     told = mistakes(command, path)
 
-    names = {"applications": "applications[0].", "mounts": 'mounts."/a".'}
-    prefix = "".join(names.get(part, f"{part}.") for part in place)
+    prefix = "".join(f"{part}." for part in place).replace("applications.", "applications[0].")
+    prefix += "" if place not in NAMED else '"/a".' if place[0] == "applications" else "a."
     suggested = {mistake.key: mistake.expected for mistake in told if mistake.found == "an unknown key"}
     assert {f"{prefix}{key}x" for key in keys} == set(suggested)
     assert all(key.rpartition(".")[2][:-1] in expected for key, expected in suggested.items())

@@ -53,6 +53,11 @@ WALL_CLOCK = {
     "abi/env.py": "the clock that a guest reads",
     "abi/wasi/clocks.py": "the clocks that a guest reads",
     "wasm/artifacts.py": "what is compared with the time of a file",
+    "sources/kept.py": "what is compared with the time of a file",
+    "sources/oci.py": "the day on which an artifact was made",
+    "storage/files/disk.py": "what is compared with the time of a file",
+    "storage/files/tree_file.py": "the time of a file",
+    "storage/kv/sqlite.py": "the end of a key's time, which outlives processes",
 }
 """Where the clock on the wall is meant; everything else must not mind when it jumps."""
 

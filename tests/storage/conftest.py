@@ -1,4 +1,4 @@
-"""A folder on disk with something beside it that nobody may reach."""
+"""A folder on disk with something beside it that nobody may reach, and every way to keep files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from serverless_wasm.storage.folder import Folder
+from storage.backends import BACKENDS, Backend, backend
 from storage.trees import SECRET, descriptors
 
 
@@ -29,3 +30,9 @@ def folder(root: Path) -> Iterator[Folder]:
     yield opened
     opened.close()
     assert before == descriptors()
+
+
+@pytest.fixture(params=BACKENDS)
+def keeps(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+    """Each way to keep files."""
+    return backend(request.param, request, tmp_path)

@@ -20,7 +20,7 @@ _LINE = re.compile(r"([a-z]+): ?(.*)")
 _TITLE = re.compile(r"((?:[GI]\d+ )*[GI]\d+): (.+)")
 _REQUEST = re.compile(r"([A-Z]+)(?: \?(\S*))?(?: (.+))?")
 _MANY = re.compile(r"(\d+) x (\d+ \w+)")
-_GUEST = frozenset({"limits", "env", "outbound", "refused", "first", "good", "defect"})
+_GUEST = frozenset({"limits", "env", "outbound", "grants", "refused", "first", "good", "defect"})
 _LOG = re.compile(r"(\d+) records?(?:, (\d+) dropped)?")
 
 
@@ -69,6 +69,8 @@ class Guest:
     env: str = ""
     outbound: str = ""
     """Each of the three as TOML has it between the brackets."""
+    grants: str = ""
+    """Further keys of the application, as TOML has them."""
     refused: str | None = None
     """A part of the reason why it cannot be loaded."""
     first: int = 0

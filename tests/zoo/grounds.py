@@ -47,6 +47,15 @@ NEIGHBOUR = """(module
     (call $body (i32.const 1024) (i64.extend_i32_u (i32.sub (global.get $end) (i32.const 1024))))))"""
 
 
+_STORES = """[server]
+slots = 64
+[key_value.zoo]
+url = "sqlite:///zoo.db"
+quota = "16KiB"
+value = "1KiB"
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Footprint:
     """What the process holds; whatever happened, it must be the same afterwards."""
@@ -121,8 +130,9 @@ class Grounds:
             for name, place in self._places.items():
                 env = env.replace(f"{{{name}}}", place)
             own = f'own-secret = "{CANARY}-of-{guest.name}"'
-            tables.append(_table(guest.name, f"{own}, {env}", guest.limits, guest.outbound))
-        return "[server]\nslots = 64\n" + "\n".join(tables)
+            tables.append(_table(guest.name, f"{own}, {env}", guest.limits, guest.outbound) + guest.grants)
+        (self._folder / "files").mkdir(exist_ok=True)
+        return _STORES + "\n".join(tables)
 
     def broken(self, name: str) -> str | None:
         """Why an application could not be loaded, or None."""

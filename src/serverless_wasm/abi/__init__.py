@@ -9,6 +9,7 @@ from __future__ import annotations
 from serverless_wasm.abi.base import Abi
 from serverless_wasm.abi.cgi import CgiAbi
 from serverless_wasm.abi.env import FUNCTIONS, NAMESPACE, EnvAbi
+from serverless_wasm.abi.env_storage import FUNCTIONS as STORAGE_FUNCTIONS
 from serverless_wasm.abi.wasi.functions import FUNCTIONS as WASI_FUNCTIONS
 from serverless_wasm.abi.wasi.functions import NAMESPACE as WASI
 from serverless_wasm.abi.wws import WwsAbi
@@ -24,7 +25,7 @@ class Abis:
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._linker = linker = Linker(scheduler.engine, scheduler)
-        for function in (*FUNCTIONS, *WASI_FUNCTIONS):
+        for function in (*FUNCTIONS, *STORAGE_FUNCTIONS, *WASI_FUNCTIONS):
             linker.define(function)
         abis = (CgiAbi, EnvAbi, WwsAbi)
         self._table: tuple[Abi, ...] = tuple(abi(scheduler, linker) for abi in abis)

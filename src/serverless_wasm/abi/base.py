@@ -13,12 +13,14 @@ from typing import Any, Protocol
 
 from serverless_wasm.abi.response import ResponseDraft
 from serverless_wasm.abi.wasi.process import Process
-from serverless_wasm.errors import GuestExit, Unavailable
-from serverless_wasm.events import ConnectionRefused, Emit, GuestLogged
+from serverless_wasm.errors import CapabilityError, GuestExit, NotThere, Unavailable
+from serverless_wasm.events import ConnectionRefused, Emit, GuestLogged, StoreRefused
 from serverless_wasm.limits import Limits
 from serverless_wasm.messages import Request, Response
 from serverless_wasm.net.tcp import Outbound, Sockets
+from serverless_wasm.storage.files.stores import Files
 from serverless_wasm.storage.folder import Folder
+from serverless_wasm.storage.kv.namespace import Namespace
 from serverless_wasm.storage.mounts import Mounts, OpenMounts
 from serverless_wasm.text import TEXT_LIMIT, printable
 from serverless_wasm.wasm.capi import ffi
@@ -45,6 +47,9 @@ class Grants:
     variables: Mapping[bytes, bytes]
     outbound: Outbound
     mounts: Mounts = field(default_factory=Mounts)
+    files: Files = field(default_factory=lambda: Files({}))
+    key_value: tuple[Namespace, ...] = ()
+    """The first is that of contracts which know only one."""
     emit: Emit
 
 
@@ -52,8 +57,8 @@ class Invocation:
     """One request through one guest: all that its host functions may touch, and what it used."""
 
     __slots__ = (
-        "_log_bytes", "_log_lines", "_mounts", "_sockets", "begin", "busy", "deadline", "grants", "held",
-        "host_calls", "log_dropped", "memory_peak", "process", "request", "response",
+        "_log_bytes", "_log_lines", "_mounts", "_sockets", "_told", "begin", "busy", "deadline", "grants",
+        "held", "host_calls", "log_dropped", "memory_peak", "process", "request", "response",
     )  # fmt: skip
 
     def __init__(self, request: Request, grants: Grants) -> None:
@@ -74,6 +79,7 @@ class Invocation:
         self._mounts: OpenMounts | None = None
         self._log_bytes = grants.limits.log_bytes
         self._log_lines = grants.limits.log_lines
+        self._told = False
 
     def log(self, message: bytes) -> None:
         """Emits one line of the guest; what is over the application's quota is dropped and counted.
@@ -117,6 +123,19 @@ class Invocation:
                 target=target,
                 reason=reason,
                 remedy=remedy,
+            )
+        )
+
+    def tell_refusal(self, error: CapabilityError) -> None:
+        """Tells the log once what a store refused or failed; that something is not there is no news."""
+        if self._told or isinstance(error, NotThere):
+            return
+        self._told = True
+        self.grants.emit(
+            StoreRefused(
+                request_id=self.request.id,
+                application=self.grants.application,
+                reason=printable(str(error)),
             )
         )
 

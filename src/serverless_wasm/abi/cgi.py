@@ -15,7 +15,7 @@ from serverless_wasm.abi.answer import Answer
 from serverless_wasm.abi.base import Invocation, run_guest
 from serverless_wasm.abi.cgi_environment import arguments, environment, path_info, script_name
 from serverless_wasm.abi.cgi_routes import EXPORT, SubRoute, find, parse
-from serverless_wasm.abi.command import Collected, Start, body_of, program
+from serverless_wasm.abi.command import Collected, Start, body_of, program, run
 from serverless_wasm.abi.core import ENTRY, CoreAbi
 from serverless_wasm.abi.wasi.descriptors import Output
 from serverless_wasm.abi.wasi.functions import NAMESPACE as WASI
@@ -82,7 +82,7 @@ class CgiAbi(CoreAbi):
         answer = Answer(invocation)
         invocation.process = program(invocation, start, Output(answer))
         try:
-            await run_guest(self._scheduler, linked, invocation)
+            await run(self._scheduler, linked, invocation)
             return answer.finish()
         except (asyncio.CancelledError, Exception) as error:
             answer.fail(BadResponse("cut short") if isinstance(error, asyncio.CancelledError) else error)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable
 
 from serverless_wasm.abi.base import Invocation, run_guest
-from serverless_wasm.abi.command import reactor
+from serverless_wasm.abi.command import reactor, run
 from serverless_wasm.abi.core import CoreAbi
 from serverless_wasm.abi.response import REASON_LIMIT
 from serverless_wasm.abi.wasi.functions import NAMESPACE as WASI
@@ -163,5 +163,7 @@ class EnvAbi(CoreAbi):
         """Runs one invocation in a fresh store; whatever happens, the store is gone afterwards."""
         if WASI in linked.namespaces:
             invocation.process = reactor(invocation)
-        await run_guest(self._scheduler, linked, invocation)
+            await run(self._scheduler, linked, invocation)
+        else:
+            await run_guest(self._scheduler, linked, invocation)
         return invocation.response.finish()

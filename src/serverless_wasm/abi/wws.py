@@ -11,12 +11,13 @@ from typing import Any
 
 import msgspec
 
-from serverless_wasm.abi.base import Invocation, run_guest
+from serverless_wasm.abi.base import Invocation
 from serverless_wasm.abi.cgi_environment import arguments, full_url
-from serverless_wasm.abi.command import Collected, Start, body_of, program
+from serverless_wasm.abi.command import Collected, Start, body_of, program, run
 from serverless_wasm.abi.core import CoreAbi
 from serverless_wasm.abi.response import ResponseDraft
 from serverless_wasm.abi.wasi.descriptors import Output
+from serverless_wasm.abi.wws_keys import Snapshot
 from serverless_wasm.errors import BadResponse, HostLimit
 from serverless_wasm.limits import KIB
 from serverless_wasm.messages import Response
@@ -42,6 +43,7 @@ class _Taken(msgspec.Struct):
     headers: dict[str, str] = {}
     status: int = 200
     base64: bool = False
+    kv: dict[str, str] | None = None
 
 
 class WwsAbi(CoreAbi):
@@ -58,8 +60,9 @@ class WwsAbi(CoreAbi):
     async def run(self, linked: LinkedModule, invocation: Invocation) -> Response:
         """Runs one invocation to its end."""
         body = await body_of(invocation)
+        kept = await Snapshot.of(invocation)
         start = Start(
-            body=_question(invocation, body),
+            body=_question(invocation, body, kept),
             arguments=arguments(
                 invocation.request, invocation.grants.route, invocation.grants.arguments or ()
             ),
@@ -67,11 +70,14 @@ class WwsAbi(CoreAbi):
         limits = invocation.grants.limits
         printed = Collected(2 * limits.response_body + limits.response_header_bytes + _MORE)
         invocation.process = program(invocation, start, Output(printed))
-        await run_guest(self._scheduler, linked, invocation)
-        return _response(bytes(printed.data), invocation)
+        await run(self._scheduler, linked, invocation)
+        taken, response = _response(bytes(printed.data), invocation)
+        if taken.kv is not None:
+            await kept.keep(taken.kv)
+        return response
 
 
-def _question(invocation: Invocation, body: bytes) -> bytes:
+def _question(invocation: Invocation, body: bytes, kept: Snapshot) -> bytes:
     request = invocation.request
     names = dict.fromkeys(name for name, _ in request.headers)
     headers = {name.decode("latin-1"): (request.headers.get(name) or b"").decode("latin-1") for name in names}
@@ -81,13 +87,13 @@ def _question(invocation: Invocation, body: bytes) -> bytes:
             method=request.method,
             headers=headers,
             body=body.decode("utf-8", "replace"),
-            kv={},
+            kv=dict(kept.pairs),
             params=dict(request.params),
         )
     )
 
 
-def _response(text: bytes, invocation: Invocation) -> Response:
+def _response(text: bytes, invocation: Invocation) -> tuple[_Taken, Response]:
     """Of what the guest wrote; raises BadResponse when it is no such object."""
     try:
         taken = msgspec.json.decode(text, type=_Taken)
@@ -105,4 +111,4 @@ def _response(text: bytes, invocation: Invocation) -> Response:
     for name, value in fields.items():
         draft.add_header(name.encode(), value.encode("utf-8", "replace"))
     draft.set_body(body)
-    return draft.finish()
+    return taken, draft.finish()

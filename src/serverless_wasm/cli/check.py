@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
+from serverless_wasm.cli.given import Given, VariablesFile, Words
+from serverless_wasm.cli.progress import Bars
 from serverless_wasm.cli.report import checked_configuration, mistake, print_notice, print_table
 from serverless_wasm.config.configuration import ApplicationConfig, Configuration, TlsConfig
 from serverless_wasm.config.load import load
@@ -25,6 +27,8 @@ from serverless_wasm.limits import Limits
 from serverless_wasm.net.policy import Policy, Rule
 from serverless_wasm.release import Builder
 from serverless_wasm.server.tls import open_context
+from serverless_wasm.storage.files.stores import FileStores
+from serverless_wasm.storage.kv.stores import KeyValueStores
 from serverless_wasm.text import printable
 from serverless_wasm.wasm.artifacts import open_cache
 
@@ -39,6 +43,7 @@ _SIZES = frozenset(
         "log_bytes",
         "module_size",
         "scratch",
+        "file_size",
     }
 )
 _BROKEN = "broken"
@@ -46,13 +51,16 @@ _BROKEN = "broken"
 
 def check(
     file: Annotated[Path, typer.Argument(readable=False, metavar="FILE", help="The configuration, in TOML.")],
+    variable: Words = None,
+    variables: VariablesFile = None,
 ) -> None:
     """Say whether FILE can be served, and what it grants.
 
     Compiles every module and lists each application's route, ABI, imports, grants and limits. The exit
     code is 0 when every application can be served, else 2.
     """
-    configuration = checked_configuration(lambda: _read(file))
+    given = Given(words=tuple(variable or ()), file=variables)
+    configuration = checked_configuration(lambda: _read(file, given))
     loaded = _load(configuration)
     print_table([*map(_rows, loaded), *_tls_rows(configuration.tls)])
     broken = [item.config.name for item in loaded if item.error]
@@ -63,9 +71,9 @@ def check(
     typer.echo(f"{name}: {count} can be served")
 
 
-def _read(file: Path) -> Configuration:
+def _read(file: Path, given: Given) -> Configuration:
     """The configuration, with a certificate that was looked at."""
-    configuration = load(file)
+    configuration = load(file, given.read())
     if configuration.tls:
         open_context(configuration.tls, print_notice)
     return configuration
@@ -74,16 +82,29 @@ def _read(file: Path) -> Configuration:
 def _load(configuration: Configuration) -> list[Loaded]:
     try:
         cache = open_cache(print_notice)
-        release = asyncio.run(Builder(cache).build(configuration))
+        with Bars(print_notice) as bars:
+            builder = Builder(cache, emit=bars.emit, watch=bars.watch)
+            release = asyncio.run(builder.build(configuration))
         room = EngineRoom(RoomSettings.of(configuration), cache)
     except EngineError as error:
         raise mistake(str(error)) from None
     try:
         for notice in room.notices:
             typer.echo(notice, err=True)
-        return [room.load(part) for part in release.parts]
+        return [_with_stores(room.load(part)) for part in release.parts]
     finally:
         room.close()
+
+
+def _with_stores(loaded: Loaded) -> Loaded:
+    """The same, with what makes its stores impossible; none of them is asked anything."""
+    config = loaded.config
+    try:
+        FileStores().for_application(config.files, config.limits)
+        KeyValueStores().for_application(config.name, config.key_value, config.limits)
+    except ValueError as error:
+        return replace(loaded, error=loaded.error or str(error))
+    return loaded
 
 
 def _rows(loaded: Loaded) -> Iterator[tuple[Text, ...]]:
@@ -118,6 +139,8 @@ def _facts(loaded: Loaded) -> Iterator[tuple[str, str]]:
     yield "outbound", _joined(_outbound(config))
     yield "variables", _joined(config.env)
     yield "folders", _joined(_folders(config))
+    yield "files", _joined(_files(config))
+    yield "key_value", _joined(item.name + " (shared)" * item.shared for item in config.key_value)
     yield "limits", _joined(_limits(config.limits))
 
 
@@ -139,6 +162,13 @@ def _folders(config: ApplicationConfig) -> Iterator[str]:
         yield f"{mount.name} = {mount.path}{' (write)' if mount.write else ''}"
     if config.tmp:
         yield "/tmp, a scratch folder of each invocation"  # noqa: S108 - its name for guests
+
+
+def _files(config: ApplicationConfig) -> Iterator[str]:
+    """What a guest finds in stores."""
+    for place in config.files:
+        quota = "" if place.quota is None else f", {size_text(place.quota)}"
+        yield f"{place.name} = {place.where}{f' (write{quota})' if place.write else ''}"
 
 
 def _joined(words: Iterable[str]) -> str:

@@ -19,7 +19,7 @@ from typing import Annotated
 
 import typer
 
-_COMMANDS = ("serve", "check", "inspect", "reload", "status")
+_COMMANDS = ("serve", "check", "inspect", "push", "pull", "reload", "status")
 """Each a function of that name in a module of that name; only the one that runs is imported."""
 _EXAMPLES = """\b
 Examples:
@@ -28,6 +28,7 @@ Examples:
   serverless-wasm check config.toml              is it right, what does it grant?
   serverless-wasm reload config.toml             serve what the file says now
   serverless-wasm inspect hello.wasm             what does a module need?
+  serverless-wasm push hello.wasm oci://registry.example.com/hello:1.0
 
 swasm is the short name of the same program. The log goes to stderr.
 """

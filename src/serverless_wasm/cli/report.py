@@ -16,7 +16,7 @@ from rich.text import Text
 
 from serverless_wasm.config.configuration import Configuration
 from serverless_wasm.errors import ConfigError
-from serverless_wasm.events import Event, Notice
+from serverless_wasm.events import Event, ModuleFetched, Notice
 
 EXIT_MISTAKE = 2
 """The exit code for every mistake of the operator, as click has it for a wrong command line."""
@@ -39,9 +39,12 @@ def checked_configuration(read: Callable[[], Configuration]) -> Configuration:
 
 
 def print_notice(event: Event) -> None:
-    """An Emit for commands that keep no log: notices go to stderr, all else is in the table."""
+    """An Emit for commands that keep no log: notices and fetches go to stderr, all else is in the table."""
     if isinstance(event, Notice):
         typer.echo(event.message, err=True)
+    if isinstance(event, ModuleFetched):
+        word = "is in the cache" if event.from_cache else "fetched"
+        typer.echo(f"{event.url} {word}: {event.size} bytes, {event.digest}", err=True)
 
 
 def print_table(groups: Iterable[Iterable[tuple[Text, ...]]]) -> None:

@@ -23,6 +23,8 @@ from typing import Annotated
 import typer
 
 from serverless_wasm.cli import urls
+from serverless_wasm.cli.given import Given, VariablesFile, Words
+from serverless_wasm.cli.progress import Bars
 from serverless_wasm.cli.report import checked_configuration, mistake
 from serverless_wasm.config.configuration import Configuration
 from serverless_wasm.config.load import load
@@ -71,14 +73,15 @@ class Choices:
     workers: int | None
     strict: bool
     watch: bool
+    given: Given
 
     def read(self) -> Configuration:
         """The file as it is now, with what the command line says instead; raises ConfigError."""
-        configuration = load(self.file)
+        configuration = load(self.file, self.given.read())
         return configuration if self.workers is None else replace(configuration, workers=self.workers)
 
 
-def serve(
+def serve(  # noqa: PLR0913 - each is a word of the command line
     file: Annotated[Path, typer.Argument(readable=False, metavar="FILE", help="The configuration, in TOML.")],
     log: Annotated[Log, typer.Option(help="JSON or words; auto: words on a terminal.")] = Log.AUTO,
     workers: Annotated[
@@ -87,8 +90,12 @@ def serve(
             min=0, max=256, help="Processes that serve, instead of server.workers; 0: only this one."
         ),
     ] = None,
+    variable: Words = None,
+    variables: VariablesFile = None,
     *,
-    watch: Annotated[bool, typer.Option("--watch", help="Reload whenever FILE or a module changes.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Reload whenever FILE or what it names changes.")
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit 2 if an application cannot be loaded.")
     ] = False,
@@ -101,7 +108,8 @@ def serve(
 
     An application that cannot be loaded answers 503 while the others live, unless --strict is given.
     """
-    choices = Choices(file=file, style=log.style, workers=workers, strict=strict, watch=watch)
+    given = Given(words=tuple(variable or ()), file=variables)
+    choices = Choices(file=file, style=log.style, workers=workers, strict=strict, watch=watch, given=given)
     configuration = _first(choices)
     bound = _bound(configuration)  # before compiling: what cannot work must fail at once
     _allow_descriptors()
@@ -174,7 +182,8 @@ async def _run(choices: Choices, configuration: Configuration, bound: Bound) -> 
     reloader = Reloader(workshop.read, workshop.builder.build, backend.deploy, emit)
     supervisor = Supervisor(reloader, backend, notifier, wanted, emit)
     try:
-        release = await workshop.builder.build(configuration)
+        with workshop.bars:
+            release = await workshop.builder.build(configuration)
         report = await reloader.first(release, partial(_accept, choices, configuration, bound))
     except BaseException:
         await backend.stop(0)
@@ -191,7 +200,10 @@ class _Workshop:
 
     def __init__(self, choices: Choices, configuration: Configuration, cache: Cache, emit: Emit) -> None:
         self._single = _single(configuration)
-        self.builder: Builder = self._single.builder(cache) if self._single else Builder(cache)
+        self.bars = Bars(emit)
+        self.builder: Builder = (self._single.builder if self._single else Builder)(
+            cache, emit=self.bars.emit, watch=self.bars.watch
+        )
         self._choices = choices
         self._configuration = configuration
         self._cache = cache
@@ -204,11 +216,15 @@ class _Workshop:
         return configuration
 
     def files(self) -> Iterator[Path]:
-        """What may change: the file, and all that it named last, though it may have been refused."""
+        """What may change here: the file, and all that it named last, though it may have been refused."""
         yield self._configuration.path
-        yield from (item.file_path for item in self._configuration.applications)
+        modules = (item.file_path for item in self._configuration.applications)
+        yield from (place for place in modules if isinstance(place, Path))
         if self._configuration.tls is not None:
             yield from (self._configuration.tls.certificate, self._configuration.tls.key)
+        yield from self._configuration.variable_files
+        if self._choices.given.file is not None:
+            yield self._choices.given.file
 
     def look_at_certificate(self, configuration: Configuration) -> None:
         """Tells once what there is to tell; raises ConfigError if it cannot be used."""

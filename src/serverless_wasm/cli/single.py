@@ -17,6 +17,7 @@ from serverless_wasm.processes.station import Station
 from serverless_wasm.release import Builder
 from serverless_wasm.server.sockets import Bound
 from serverless_wasm.service import Service
+from serverless_wasm.sources.fetch import Watch
 from serverless_wasm.wasm.artifacts import Cache
 from serverless_wasm.wasm.modules import InlineCompiler
 
@@ -26,9 +27,9 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     uvloop.run(work)
 
 
-def builder(cache: Cache) -> Builder:
+def builder(cache: Cache, emit: Emit, watch: Watch) -> Builder:
     """Compiles in a thread of this process."""
-    return Builder(cache, InlineCompiler)
+    return Builder(cache, InlineCompiler, emit=emit, watch=watch)
 
 
 def alone(cache: Cache, bound: Bound, emit: Emit) -> Alone:

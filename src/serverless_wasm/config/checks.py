@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from serverless_wasm.config.explain import value_text
+from serverless_wasm.config.places import DEFAULT
 from serverless_wasm.config.schema import RouteTable
 from serverless_wasm.routing import Pattern, Route, conflicts
 
@@ -96,3 +97,32 @@ def _routes(tables: Tables) -> Iterator[Route[int]]:
             continue  # reported by the schema
         pattern = Pattern.parse(keys.url_path)
         yield Route(pattern=pattern, target=index, methods=tuple(keys.method), host=keys.host)
+
+
+def check_grants(document: dict[str, Any], tables: Tables, source: SourceMap) -> Iterator[Problem]:
+    """A problem for each store of keys that has no table, each digest left out, each name taken twice."""
+    stores = document.get("key_value")
+    known = {*(stores if isinstance(stores, dict) else ()), DEFAULT}
+    for index, table in enumerate(tables):
+        if not isinstance(table, dict):
+            continue
+        place = ("applications", index)
+        if document.get("require_digest") is True and "digest" not in table:
+            yield source.problem((*place, "digest"), "nothing", "its digest, as require_digest is true")
+        granted = table.get("key_value")
+        for at, name in enumerate(granted if isinstance(granted, list) else ()):
+            if isinstance(name, str) and name not in known:
+                path = (*place, "key_value", at)
+                expected = f"one of {', '.join(sorted(known))}, or a table [key_value.NAME] of that name"
+                yield source.problem(path, value_text(source.written(path, name)), expected)
+        yield from _names_taken(table, place, source)
+
+
+def _names_taken(table: dict[str, Any], place: tuple[str | int, ...], source: SourceMap) -> Iterator[Problem]:
+    """A problem for each name under which a guest would find two things."""
+    mounts, files = (table.get(key) for key in ("mounts", "files"))
+    taken = {*(mounts if isinstance(mounts, dict) else ()), *(["/tmp"] if table.get("tmp") is True else [])}  # noqa: S108 - a guest's
+    for name in files if isinstance(files, dict) else ():
+        if name in taken:
+            path = (*place, "files", name)
+            yield source.problem(path, "a name that mounts or tmp has", "a name of its own")

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from serverless_wasm.limits import DoorLimits, Limits
+    from serverless_wasm.storage.files.stores import Place
+    from serverless_wasm.storage.kv.namespace import KeyValueSettings
     from serverless_wasm.storage.mounts import Mount
+    from serverless_wasm.stores import Remote
+
+PREFIX = "SERVERLESS_WASM_VARIABLE_"
+"""What stands before a variable's name, in upper case, in the environment and in `.env`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +28,8 @@ class ApplicationConfig:
     """One `[[applications]]` entry, with the defaults filled in."""
 
     name: str
-    file_path: Path
-    """Absolute; the file need not exist."""
+    file_path: Path | Remote
+    """A path is absolute; the file need not exist."""
     methods: tuple[str, ...]
     """Upper case; empty means any."""
     url_path: str
@@ -40,7 +46,12 @@ class ApplicationConfig:
     """Where the entry begins in the file."""
     arguments: tuple[str, ...] | None = None
     """What a command is given; None means the words of the query."""
+    digest: str | None = None
+    """What the module has to be: "sha256:" and 64 hexadecimal digits in lower case."""
     mounts: tuple[Mount, ...] = ()
+    files: tuple[Place, ...] = ()
+    key_value: tuple[KeyValueSettings, ...] = ()
+    """The first is that of contracts which know only one."""
     tmp: bool = False
     """Whether each invocation has a scratch folder."""
     precise_clocks: bool = False
@@ -93,6 +104,8 @@ class Configuration:
     """Seconds that running invocations get when the service stops."""
     tls: TlsConfig | None = None
     """None means that the doors speak plain HTTP."""
+    variable_files: tuple[Path, ...] = ()
+    """Where values were looked for, beside the environment and the command line; a file need not exist."""
 
     @property
     def counts_fuel(self) -> bool:

@@ -11,7 +11,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from serverless_wasm.config.schema import TABLES
+from serverless_wasm.config.schema import TABLES, words_of
 from serverless_wasm.text import printable
 
 if TYPE_CHECKING:
@@ -36,22 +36,21 @@ def explain(error: ValidationError, source: SourceMap) -> Iterator[Problem]:
         path = detail["loc"]
         if path[-1] == "[key]":  # pydantic's word for a key of a table that may have any
             path = path[:-1]
-        yield source.problem(path, _found(detail, path), _expected(detail, path))
+        yield source.problem(path, _found(detail, path, source), _expected(detail, path))
 
 
-def _found(detail: ErrorDetails, path: KeyPath) -> str:
-    if detail["type"] == "missing":
+def _found(detail: ErrorDetails, path: KeyPath, source: SourceMap) -> str:
+    if detail["type"] == "missing" or detail["input"] is None:
         return "nothing"
     if detail["type"] == "extra_forbidden":
         return "an unknown key"
-    # The values of env may be secrets, so nothing below that key is shown.
-    return kind_of(detail["input"]) if path[2:3] == ("env",) else value_text(detail["input"])
+    # The values of env, stores and variables may be secrets, so nothing below those keys is shown.
+    hides = path[2:3] == ("env",) or path[:1] in {("stores",), ("key_value",), ("variables",)}
+    return kind_of(detail["input"]) if hides else value_text(source.written(path, detail["input"]))
 
 
 def _expected(detail: ErrorDetails, path: KeyPath) -> str:
-    names = tuple(part for part in path if isinstance(part, str))
-    if names[:2] == ("applications", "mounts"):
-        names = names[:2] + names[3:]  # without the name of the mount
+    names = words_of(path)
     if detail["type"] == "extra_forbidden":
         return _suggestion(names[:-1], names[-1])
     reason = detail.get("ctx", {}).get("error")
@@ -68,7 +67,7 @@ def _description(names: tuple[str, ...]) -> str:
 def _suggestion(table: tuple[str, ...], key: str) -> str:
     known = list(TABLES[table].model_fields)
     for other, model in TABLES.items():
-        if other and other[-1] != "applications" and key in model.model_fields:
+        if other and other[-1] not in {"applications", "variables"} and key in model.model_fields:
             return f"the key {key} in the table {'.'.join(other)}"
     near = difflib.get_close_matches(key, known, n=1) if len(key) <= 64 else []
     return f'a known key; did you mean "{near[0]}"?' if near else f"one of {', '.join(known)}"

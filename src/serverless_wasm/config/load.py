@@ -6,50 +6,66 @@ It must never run with a file that is not wholly right, and never raise anything
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
+from itertools import filterfalse
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from serverless_wasm.config.checks import check_names, check_routes, name_applications
+from serverless_wasm.config.checks import check_grants, check_names, check_routes, name_applications
 from serverless_wasm.config.configuration import ApplicationConfig, Configuration, TlsConfig
 from serverless_wasm.config.document import read_document
 from serverless_wasm.config.explain import MAX_PROBLEMS, explain
 from serverless_wasm.config.locate import SourceMap, locate
+from serverless_wasm.config.places import Places
 from serverless_wasm.config.schema import DoorTable, FileTable
+from serverless_wasm.config.templates import Expansion
+from serverless_wasm.config.variables import read_variables
 from serverless_wasm.errors import ConfigError, Problem
 from serverless_wasm.limits import DoorLimits, Limits
-from serverless_wasm.storage.mounts import Mount
 from serverless_wasm.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic import BaseModel
 
     from serverless_wasm.config.schema import ApplicationTable, TlsTable
 
 
-def load(path: Path) -> Configuration:
+def load(path: Path, variables: Mapping[str, str] = MappingProxyType({})) -> Configuration:
     """Reads and checks a configuration file; the modules that it names need not exist.
 
-    Raises ConfigError with every problem, sorted by line.
+    `variables` are values that come before those of all other places. Raises ConfigError with every
+    problem, sorted by line.
     """
     file = printable(str(path))
-    text, document = read_document(file, path)
+    text, written = read_document(file, path)
     source = locate(file, text)
-    written = document.get("applications")
-    tables = written if isinstance(written, list) else []
+    known = read_variables(written.get("variables"), source, path.absolute().parent, variables)
+    expansion = Expansion(known.by_name, source)
+    document = expansion.document(written)
+    source = replace(source, templates=expansion.written)
+    entries = document.get("applications")
+    tables = entries if isinstance(entries, list) else []
     names = name_applications(tables)
-    problems = [*check_names(tables, source), *check_routes(tables, names, source)]
-    checked = _check(document, source, problems)
+    problems = [
+        *check_names(tables, source),
+        *check_routes(tables, names, source),
+        *check_grants(document, tables, source),
+    ]
+    told = [*known.problems, *expansion.problems]
+    checked = _check(document, source, [*told, *filterfalse(expansion.explains, problems)], expansion)
     defaults = replace(Limits(), **_written(checked.limits))
+    places = Places(path.absolute().parent, checked)
     return Configuration(
         path=path.absolute(),
         listen_host=checked.listen_address.host,
         listen_port=checked.listen_address.port,
         applications=tuple(
-            _application(path.absolute().parent, table, name, defaults, source.line(("applications", index)))
+            _application(places, table, name, defaults, source.line(("applications", index)))
             for index, (table, name) in enumerate(zip(checked.applications, names, strict=True))
         ),
         door=DoorLimits(**checked.server.model_dump(exclude_unset=True, include=set(DoorTable.model_fields))),
@@ -60,15 +76,19 @@ def load(path: Path) -> Configuration:
         stack=checked.server.stack,
         drain=checked.server.drain,
         tls=_tls(path.absolute().parent, checked.server.tls, source),
+        variable_files=known.files,
     )
 
 
-def _check(document: dict[str, Any], source: SourceMap, problems: list[Problem]) -> FileTable:
+def _check(
+    document: dict[str, Any], source: SourceMap, problems: list[Problem], expansion: Expansion
+) -> FileTable:
     """Asks the schema; raises ConfigError with the problems known before and its own."""
     try:
         checked = FileTable.model_validate(document)
     except ValidationError as error:
-        raise _failure([*problems, *explain(error, source)]) from None
+        found = filterfalse(expansion.explains, explain(error, source))
+        raise _failure([*problems, *found]) from None
     if problems:
         raise _failure(problems)
     return checked
@@ -87,20 +107,20 @@ def _written(table: BaseModel) -> dict[str, Any]:
 
 
 def _application(
-    folder: Path, table: ApplicationTable, name: str, defaults: Limits, line: int
+    places: Places, table: ApplicationTable, name: str, defaults: Limits, line: int
 ) -> ApplicationConfig:
     return ApplicationConfig(
         name=name,
-        file_path=_place(folder, table.file_path),
+        file_path=places.module(table),
+        digest=table.digest,
         methods=tuple(table.method),
         url_path=table.url_path,
         host=table.host,
         function=table.function,
         arguments=None if table.arguments is None else tuple(table.arguments),
-        mounts=tuple(
-            Mount(name=guest, path=folder / mount.path, write=mount.write)
-            for guest, mount in table.mounts.items()
-        ),
+        mounts=places.mounts(table),
+        files=places.files(table),
+        key_value=places.key_value(table),
         tmp=table.tmp,
         precise_clocks=table.precise_clocks,
         env=table.env,
@@ -121,15 +141,3 @@ def _tls(folder: Path, table: TlsTable | None, source: SourceMap) -> TlsConfig |
         certificate_line=source.line(("server", "tls", "certificate")),
         key_line=source.line(("server", "tls", "key")),
     )
-
-
-def _place(folder: Path, file_path: str) -> Path:
-    """Where a module is: beside the configuration file or, if it is only there, in the working directory.
-
-    Symbolic links are not followed here, so that a reload sees one that was switched.
-    """
-    beside = folder / file_path
-    with suppress(OSError):  # not allowed to look, a name too long, no working directory
-        if not beside.exists() and (here := Path(file_path).absolute()).exists():
-            return here
-    return beside

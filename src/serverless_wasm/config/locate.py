@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import tree_sitter_toml
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 KeyPath = tuple[str | int, ...]
 """Keys, and the indexes of arrays, from the top of the file."""
 
-_DEPTH = 8
+DEPTH = 8
 """How deep paths are followed; the schema's own deepest is four."""
 _BARE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -37,13 +37,22 @@ class SourceMap:
 
     file: str
     lines: Mapping[KeyPath, int]
+    templates: Mapping[KeyPath, str] = field(default_factory=dict)
+    """What the operator wrote where variables were put in."""
 
     def line(self, path: KeyPath) -> int:
         """The line of a key, or that of the nearest table around it; 1 if there is none."""
-        for end in range(min(len(path), _DEPTH), 0, -1):
+        for end in range(min(len(path), DEPTH), 0, -1):
             if path[:end] in self.lines:
                 return self.lines[path[:end]]
         return 1
+
+    def written(self, path: KeyPath, value: object) -> object:
+        """A value as the operator wrote it: a template, where it or the value around it was made of one."""
+        for end in range(1, min(len(path), DEPTH) + 1):
+            if path[:end] in self.templates:
+                return self.templates[path[:end]]
+        return value
 
     def problem(self, path: KeyPath, found: str, expected: str) -> Problem:
         """A problem with the value at a path."""
@@ -54,7 +63,7 @@ class SourceMap:
 
 def key_text(path: KeyPath) -> str:
     """A path as an operator reads it, such as `applications[2].limits.memory`."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{_key(part)}" for part in path[:_DEPTH])
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{_key(part)}" for part in path[:DEPTH])
     return text.removeprefix(".")
 
 
@@ -103,7 +112,7 @@ class _Lines:
         self._value(path, children[-1])
 
     def _value(self, path: KeyPath, node: Node) -> None:
-        if len(path) >= _DEPTH:
+        if len(path) >= DEPTH:
             return
         if node.type == "inline_table":
             for child in node.named_children:
@@ -135,7 +144,7 @@ def _keys(node: Node) -> tuple[str, ...]:
     except ValueError:  # the two grammars disagree: only lines are lost
         return ()
     keys: list[str] = []
-    while isinstance(table, dict) and len(table) == 1 and len(keys) < _DEPTH:
+    while isinstance(table, dict) and len(table) == 1 and len(keys) < DEPTH:
         [(key, table)] = table.items()
         keys.append(key)
     return tuple(keys)

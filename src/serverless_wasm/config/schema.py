@@ -7,19 +7,43 @@ A description completes the words "expected ..."; a key whose type does not say 
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
-from serverless_wasm.config import values
+from serverless_wasm.config import locations, values
 from serverless_wasm.config.units import parse_byte_rate, parse_count, parse_duration, parse_rate, parse_size
 from serverless_wasm.limits import KIB, MIB
+from serverless_wasm.stores import OPTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 ABIS = ("cgi", "env", "wws")
 """What the key `abi` may name; the names in the table of abi/__init__.py."""
+_OPTIONS = sorted(frozenset().union(*OPTIONS.values()))
+SECRET_OPTIONS = frozenset(
+    {
+        "access_key_id",
+        "secret_access_key",
+        "session_token",
+        "account_key",
+        "sas_token",
+        "username",
+        "password",
+        "token",
+    }
+)
+"""The keys of a store that are never shown, and so may hold a secret."""
+MAX_VARIABLES = 1000
 GIB = 1024 * MIB
 HOUR = 3600.0
 
@@ -56,7 +80,7 @@ def _pem_path(value: str) -> str:
 class Table(BaseModel):
     """The root of all tables: no unknown key, no conversion, no change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 class LimitsTable(Table):
@@ -85,6 +109,8 @@ class LimitsTable(Table):
     log_bytes: Annotated[int, _size(0, GIB)] | None = None
     log_lines: Annotated[int, _count(0, 1_000_000)] | None = None
     scratch: Annotated[int, _size(0, 1024 * GIB)] | None = None
+    store_timeout: Annotated[float, _duration(0.001, HOUR)] | None = None
+    file_size: Annotated[int, _size(0, GIB)] | None = None
     module_size: Annotated[int, _size(8, 256 * MIB)] | None = None
 
 
@@ -138,10 +164,108 @@ class MountTable(Table):
     write: bool = Field(default=False, description="true if guests may change what is in it, or false")
 
 
+class FilesTable(Table):
+    """One entry of `files`: a place whose files guests find under a name."""
+
+    url: Annotated[str, AfterValidator(locations.files_url)] = Field(
+        description='a path or a URL, such as "./site", "file:///var/data" or "s3://bucket/site"'
+    )
+    write: bool = Field(default=False, description="true if guests may change what is there, or false")
+    quota: Annotated[int, _size(0, 1024 * GIB)] | None = None
+
+    @field_validator("write")
+    @classmethod
+    def _writable(cls, value: Any, info: ValidationInfo) -> Any:
+        if value and info.data.get("url", "").startswith("http"):
+            raise ValueError("false, as what HTTP serves is only read")
+        return value
+
+
+def _files_table(value: object) -> object:
+    """A place that is only its URL."""
+    return {"url": value} if isinstance(value, str) else value
+
+
+_Files = Annotated[FilesTable, BeforeValidator(_files_table)]
+_Option = Annotated[
+    Annotated[str, AfterValidator(locations.option)] | None,
+    Field(description='a text in quotes, such as "{{ name }}" with [variables]'),
+]
+
+
+class StoreTable(Table):
+    """One `[stores.NAME]` table: who we are for what is below a URL."""
+
+    url: Annotated[str, AfterValidator(locations.store_url)] = Field(
+        description='a URL such as "s3://bucket", for which the table is meant, and all below it'
+    )
+    endpoint: Annotated[str, AfterValidator(locations.endpoint)] | None = Field(
+        default=None, description='a URL such as "https://s3.example.com"'
+    )
+    region: _Option = None
+    access_key_id: _Option = None
+    secret_access_key: _Option = None
+    session_token: _Option = None
+    service_account: Annotated[str, AfterValidator(values.file_path)] | None = Field(
+        default=None, description="the path of a JSON file of Google's"
+    )
+    account: _Option = None
+    account_key: _Option = None
+    sas_token: _Option = None
+    username: _Option = None
+    password: _Option = None
+    token: _Option = None
+    ca: Annotated[str, AfterValidator(_pem_path)] | None = Field(
+        default=None, description="the path of a PEM file with certificates to trust"
+    )
+    anonymous: bool = Field(default=False, description="true for requests that are not signed, or false")
+
+    @field_validator(*_OPTIONS)
+    @classmethod
+    def _fits(cls, value: str, info: ValidationInfo) -> str:
+        scheme = info.data.get("url", "").partition(":")[0]
+        if scheme in OPTIONS and info.field_name not in OPTIONS[scheme]:
+            raise ValueError(f"for {scheme}:// only {', '.join(sorted(OPTIONS[scheme]))}, anonymous")
+        return value
+
+
+class KeyValueTable(Table):
+    """One `[key_value.NAME]` table: where keys and values are kept."""
+
+    url: Annotated[str, AfterValidator(locations.key_value_url)] = Field(
+        description='a URL such as "sqlite:///state.db" or "redis://127.0.0.1:6379/0"'
+    )
+    shared: bool = Field(
+        default=False, description="true if all applications see the same keys, or false if each has its own"
+    )
+    quota: Annotated[int, _size(0, 1024 * GIB)] = 64 * MIB
+    value: Annotated[int, _size(0, 512 * MIB)] = MIB
+
+
+class VariableTable(Table):
+    """One entry of `[variables]`: a value from outside of the file."""
+
+    required: bool = Field(
+        default=False, description="true if the value must come from outside of this file, or false"
+    )
+    secret: bool = Field(default=False, description="true if the value must never be shown, or false")
+    default: str | None = Field(default=None, description='a text in quotes such as "Bonjour"')
+    file: Annotated[str, AfterValidator(values.file_path)] | None = Field(
+        default=None, description='the path of a file on this machine, such as "/run/secrets/api_key"'
+    )
+
+    @field_validator("default")
+    @classmethod
+    def _not_required(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("required"):
+            raise ValueError("no default beside required = true")
+        return value
+
+
 class RouteTable(BaseModel):
     """The keys that make an application's route; other keys are not looked at."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, hide_input_in_errors=True)
 
     method: Annotated[list[str], BeforeValidator(values.methods)] = []
     url_path: Annotated[str, AfterValidator(values.url_path)] = Field(
@@ -157,8 +281,11 @@ class ApplicationTable(RouteTable):
 
     model_config = ConfigDict(extra="forbid")
 
-    file_path: Annotated[str, AfterValidator(values.file_path)] = Field(
-        description='the path of a WebAssembly file, such as "./hello.wasm"'
+    file_path: Annotated[str, AfterValidator(locations.module_path)] = Field(
+        description='the path of a WebAssembly file or its URL, such as "./hello.wasm"'
+    )
+    digest: Annotated[str, AfterValidator(locations.digest)] | None = Field(
+        default=None, description='"sha256:" and 64 hexadecimal digits', validate_default=True
     )
     function: Annotated[str, AfterValidator(values.function)] | None = Field(
         default=None, description='the name of a function that the module exports, such as "handle"'
@@ -178,6 +305,12 @@ class ApplicationTable(RouteTable):
     mounts: dict[Annotated[str, AfterValidator(values.mount_name)], MountTable] = Field(
         default={}, description='a table such as mounts = { "/data" = { path = "./site", write = false } }'
     )
+    files: dict[Annotated[str, AfterValidator(values.mount_name)], _Files] = Field(
+        default={}, description='a table such as files = { "/assets" = "s3://bucket/site" }'
+    )
+    key_value: list[Annotated[str, AfterValidator(values.name)]] = Field(
+        default=[], description='a list of stores such as key_value = ["default"]'
+    )
     tmp: bool = Field(
         default=False, description="true for a scratch folder /tmp of each invocation, or false"
     )
@@ -190,6 +323,13 @@ class ApplicationTable(RouteTable):
     abi: Annotated[str, AfterValidator(_abi)] | None = Field(
         default=None, description=" or ".join(f'"{known}"' for known in ABIS)
     )
+
+    @field_validator("digest")
+    @classmethod
+    def _pinned(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and locations.is_open(info.data.get("file_path", "")):
+            raise ValueError("a digest, as anybody on the way can change what http:// brings; or https://")
+        return value
 
 
 class FileTable(Table):
@@ -205,6 +345,20 @@ class FileTable(Table):
         default=LimitsTable(), description="a [limits] table of defaults for all applications"
     )
     server: ServerTable = Field(default=ServerTable(), description="a [server] table")
+    stores: dict[Annotated[str, AfterValidator(values.name)], StoreTable] = Field(
+        default={}, description="tables such as [stores.main], with url and credentials"
+    )
+    key_value: dict[Annotated[str, AfterValidator(values.name)], KeyValueTable] = Field(
+        default={}, description="tables such as [key_value.default], with url"
+    )
+    variables: dict[Annotated[str, AfterValidator(values.variable)], VariableTable] = Field(
+        default={},
+        max_length=MAX_VARIABLES,
+        description=f"at most {MAX_VARIABLES} tables such as api_key = {{ required = true, secret = true }}",
+    )
+    require_digest: bool = Field(
+        default=False, description="true if every application must have a digest, or false"
+    )
 
 
 TABLES: Mapping[tuple[str, ...], type[BaseModel]] = MappingProxyType(
@@ -216,6 +370,38 @@ TABLES: Mapping[tuple[str, ...], type[BaseModel]] = MappingProxyType(
         ("applications",): ApplicationTable,
         ("applications", "limits"): LimitsTable,
         ("applications", "mounts"): MountTable,
+        ("applications", "files"): FilesTable,
+        ("stores",): StoreTable,
+        ("key_value",): KeyValueTable,
+        ("variables",): VariableTable,
     }
 )
-"""Where each table stands, without the indexes of arrays, and without the names of mounts."""
+"""Where each table stands, without the indexes of arrays, and without the names of those in NAMED."""
+NAMED = frozenset(
+    {("applications", "mounts"), ("applications", "files"), ("stores",), ("key_value",), ("variables",)}
+)
+"""Where the operator chooses the keys, each of which is a table."""
+
+
+def words_of(path: tuple[str | int, ...]) -> tuple[str, ...]:
+    """The keys of a path without the indexes of arrays and without names, as `TABLES` has them."""
+    words = tuple(part for part in path if isinstance(part, str))
+    for place in NAMED:
+        if words[: len(place)] == place:
+            words = place + words[len(place) + 1 :]
+    return words
+
+
+def field_kinds(path: tuple[str | int, ...]) -> frozenset[Any]:
+    """The types that the key at a path takes; nothing for what is no key of a table."""
+    words = words_of(path)
+    table = TABLES.get(words[:-1])
+    field = table.model_fields.get(words[-1]) if table and words and isinstance(path[-1], str) else None
+    return frozenset(_kinds(field.annotation)) if field else frozenset()
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """A type, and those that it is made of."""
+    yield from (annotation,) if isinstance(annotation, type) else ()
+    for part in get_args(annotation):
+        yield from _kinds(part)

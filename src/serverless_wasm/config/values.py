@@ -14,6 +14,7 @@ from serverless_wasm.net.policy import Rule
 from serverless_wasm.routing import Pattern, host_name
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")  # a label in logs, metrics and file names alike
+_VARIABLE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")  # RFC 9110 section 5.6.2
 _LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}"  # RFC 1035 section 2.3.4
 _HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")
@@ -128,6 +129,13 @@ def function(value: str) -> str:
     """Reads the name of an export."""
     if not value or len(value) > 256 or _CONTROL.search(value):
         raise ValueError('the name of a function that the module exports, such as "handle"')
+    return value
+
+
+def variable(value: str) -> str:
+    """Reads the name of a variable."""
+    if not _VARIABLE.fullmatch(value):
+        raise ValueError('lower-case letters, digits and "_", at most 64, a letter first, such as "api_key"')
     return value
 
 

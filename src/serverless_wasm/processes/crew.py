@@ -264,7 +264,7 @@ class Crew:
         report = await worker.ask(order)
         if report.broken.keys() <= self._broken:
             return report
-        await self._settings.build(release.configuration)
+        await self._settings.build(release.pinned)  # never newer code than the others have
         report = await worker.ask(order)
         for name in report.broken.keys() - self._broken:
             self._emit(ApplicationBroken(application=name, reason=report.broken[name]))

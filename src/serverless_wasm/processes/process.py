@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
+from serverless_wasm.config.configuration import PREFIX
 from serverless_wasm.events import Emit, InternalFault
 from serverless_wasm.processes.channel import Channel, Order, Report
 
@@ -108,7 +109,7 @@ class WorkerProcess:
                     stdin=asyncio.subprocess.DEVNULL,
                     start_new_session=True,  # the signals of a terminal are the supervisor's business
                     pass_fds=(theirs.fileno(), outfit.crumbs, outfit.lock, *outfit.sockets),
-                    env={**ALLOCATOR, **os.environ},
+                    env=_environment(),
                 )
             except BaseException:
                 ours.close()
@@ -180,3 +181,9 @@ def how(code: int) -> str:
 def python(module: str) -> tuple[str, ...]:
     """The command that runs a module of this package with this interpreter."""
     return (sys.executable, "-m", module)
+
+
+def _environment() -> dict[str, str]:
+    """That of the operator, without the variables that only the configuration needs (THREATS G36)."""
+    own = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
+    return {**ALLOCATOR, **own}

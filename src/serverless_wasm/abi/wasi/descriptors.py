@@ -13,6 +13,8 @@ from typing import Protocol
 
 from serverless_wasm.abi.wasi.layout import FdFlags, FileType, Rights
 from serverless_wasm.storage.beneath import refusal
+from serverless_wasm.storage.files.tree_file import TreeFile
+from serverless_wasm.storage.files.tree_folder import TreeFolder
 from serverless_wasm.storage.folder import File, Folder
 
 MOST = 64
@@ -184,7 +186,53 @@ class OpenFolder:
             self.folder.close()
 
 
-Descriptor = Input | Output | Messages | OpenFile | OpenFolder
+class OpenObject:
+    """A file of a store, what it was opened for, and where the guest is in it."""
+
+    file_type = FileType.REGULAR_FILE
+    inheriting = Rights(0)
+
+    def __init__(self, file: TreeFile, flags: FdFlags, *, reads: bool, writes: bool) -> None:
+        self.file = file
+        self.flags = flags
+        self.reads = reads
+        self.writes = writes
+        self.offset = 0
+
+    @property
+    def rights(self) -> Rights:
+        """What a guest is told that it may do."""
+        return _FILE_RIGHTS | (Rights.FD_READ if self.reads else 0) | (_WRITING if self.writes else 0)
+
+    def close(self) -> None:
+        """Forgets what is not in the store: whoever means to keep that waits for the store first."""
+        self.file.drop()
+
+
+class OpenTree:
+    """A folder of a store; with `name` it is how a guest finds the place."""
+
+    file_type = FileType.DIRECTORY
+    rights = _FOLDER_RIGHTS
+    inheriting = _FOLDER_RIGHTS | _FILE_RIGHTS | _WRITING | Rights.FD_READ
+    flags = FdFlags(0)
+
+    def __init__(self, folder: TreeFolder, name: bytes | None = None) -> None:
+        self.folder = folder
+        self.name = name
+        self.listing = b""
+        """As that of OpenFolder."""
+
+    def close(self) -> None:
+        """Nothing is open in a store."""
+
+
+Descriptor = Input | Output | Messages | OpenFile | OpenFolder | OpenObject | OpenTree
+
+
+def no_folder(found: Descriptor) -> int:
+    """The errno for what is used as a folder, and is none."""
+    return errno.ENOTDIR if isinstance(found, OpenFile | OpenObject) else errno.EBADF
 
 
 class Descriptors:
@@ -207,14 +255,14 @@ class Descriptors:
         found = self[number]
         if isinstance(found, OpenFile):
             return found
-        raise refusal(errno.EBADF if isinstance(found, OpenFolder) else of_stream)
+        raise refusal(errno.EBADF if isinstance(found, OpenFolder | OpenTree) else of_stream)
 
     def folder(self, number: int) -> OpenFolder:
-        """The folder of that number; raises OSError: ENOTDIR for a file, EBADF for a stream."""
+        """The folder of that number; raises OSError: ENOTDIR for a file, EBADF for a stream, else EXDEV."""
         found = self[number]
         if isinstance(found, OpenFolder):
             return found
-        raise refusal(errno.ENOTDIR if isinstance(found, OpenFile) else errno.EBADF)
+        raise refusal(errno.EXDEV if isinstance(found, OpenTree) else no_folder(found))
 
     def require_room(self) -> None:
         """Raises OSError (EMFILE) when there are MOST already."""
@@ -233,18 +281,25 @@ class Descriptors:
         del self._table[number]
         found.close()
 
+    def release(self, number: int) -> None:
+        """Frees a number; what was behind it is closed by whoever has it."""
+        del self._table[number]
+
     def move(self, number: int, to: int) -> None:
         """Gives what is behind a number another one, which must be in use, too; what was there is closed."""
-        found, before = self[number], self[to]
-        if number == to:
-            return
-        del self._table[number]
-        self._table[to] = found
-        before.close()
+        if self[number] is not self[to]:
+            self.replace(to, number).close()
+
+    def replace(self, number: int, by: int) -> Descriptor:
+        """What had that number, which what is behind `by` has now; it is closed by whoever has it."""
+        before = self[number]
+        self._table[number] = self._table.pop(by)
+        return before
 
     def listed(self) -> int:
         """Bytes that the listings of all folders take."""
-        return sum(len(each.listing) for each in self._table.values() if isinstance(each, OpenFolder))
+        folders = (each for each in self._table.values() if isinstance(each, OpenFolder | OpenTree))
+        return sum(len(each.listing) for each in folders)
 
     def close_all(self) -> None:
         """Frees everything."""

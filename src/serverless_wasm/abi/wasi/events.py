@@ -15,7 +15,7 @@ from typing import Any
 
 from serverless_wasm.abi.wasi.buffers import MOST_BYTES, Writes
 from serverless_wasm.abi.wasi.clocks import CLOCKS
-from serverless_wasm.abi.wasi.descriptors import Input, Messages, OpenFile, Output
+from serverless_wasm.abi.wasi.descriptors import Input, Messages, OpenFile, OpenObject, Output
 from serverless_wasm.abi.wasi.layout import (
     ABSOLUTE,
     CLOCK,
@@ -118,9 +118,9 @@ def _ready(process: Process, wanted: Subscription) -> tuple[int, int] | None:
             return (left, 0) if left else None
         case Messages() if not reads:
             return MOST_MESSAGES, 0
-        case OpenFile(reads=True) as opened if reads:
+        case (OpenFile(reads=True) | OpenObject(reads=True)) as opened if reads:
             return max(0, opened.file.size - opened.offset), 0
-        case OpenFile(writes=True) if not reads:
+        case OpenFile(writes=True) | OpenObject(writes=True) if not reads:
             return MOST_BYTES, 0
         case _:
             raise refusal(errno.EBADF)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from serverless_wasm.abi.wasi.buffers import buffers, gather, room, scatter
 from serverless_wasm.abi.wasi.clocks import REALTIME
-from serverless_wasm.abi.wasi.descriptors import OpenFile, OpenFolder
+from serverless_wasm.abi.wasi.descriptors import OpenFile, OpenFolder, OpenTree
 from serverless_wasm.abi.wasi.layout import (
     ALL_RIGHTS,
     DIRENT,
@@ -135,7 +135,7 @@ def fd_fdstat_get(process: Process, fd: int, found: Window) -> None:
 def fd_fdstat_set_flags(process: Process, fd: int, flags: int) -> None:
     require_known(flags, FdFlags.APPEND | FdFlags.NONBLOCK)
     described = process.descriptors[fd]
-    if isinstance(described, OpenFolder):
+    if isinstance(described, OpenFolder | OpenTree):
         raise refusal(errno.EBADF)
     described.flags = FdFlags(flags)
 
@@ -177,14 +177,14 @@ def fd_filestat_set_times(process: Process, fd: int, accessed: int, modified: in
 
 def fd_prestat_get(process: Process, fd: int, found: Window) -> None:
     described = process.descriptors[fd]
-    if not isinstance(described, OpenFolder) or described.name is None:
+    if not isinstance(described, OpenFolder | OpenTree) or described.name is None:
         raise refusal(errno.EBADF)
     found.write(PRESTAT.pack(0, len(described.name)))
 
 
 def fd_prestat_dir_name(process: Process, fd: int, name: Window) -> None:
     described = process.descriptors[fd]
-    if not isinstance(described, OpenFolder) or described.name is None:
+    if not isinstance(described, OpenFolder | OpenTree) or described.name is None:
         raise refusal(errno.ENOTDIR)
     if name.size < len(described.name):
         raise refusal(errno.ENAMETOOLONG)
@@ -195,22 +195,33 @@ def fd_readdir(process: Process, fd: int, buffer: Window, cookie: int, count: Wi
     opened = process.descriptors.folder(fd)
     if not cookie or not opened.listing:
         opened.listing = b""
-        opened.listing = _listing(opened.folder, _LISTINGS - process.descriptors.listed())
+        keep_listing(process, opened, _listing(opened.folder))
     part = opened.listing[cookie : cookie + buffer.size]
     buffer.write(part)
     count.write(SIZE.pack(len(part)))
 
 
-def _listing(folder: Folder, most: int) -> bytes:
-    """Every entry as the guest reads it; its cookie is where the next one begins."""
-    listing = bytearray()
-    for name, inode, mode in folder.names():
-        raw = os.fsencode(name)
-        after = len(listing) + DIRENT.size + len(raw)
-        listing += DIRENT.pack(after, inode, len(raw), FileType.of(mode)) + raw
-        if after > most:
+def _listing(folder: Folder) -> bytes:
+    """Every entry as the guest reads it."""
+    return listing((os.fsencode(name), inode, FileType.of(mode)) for name, inode, mode in folder.names())
+
+
+def keep_listing(process: Process, opened: OpenFolder | OpenTree, found: bytes) -> None:
+    """Keeps a listing while the guest reads it; raises OSError (ENOMEM) when it has too much of them."""
+    if process.descriptors.listed() + len(found) > _LISTINGS:
+        raise refusal(errno.ENOMEM)
+    opened.listing = found
+
+
+def listing(entries: Iterable[tuple[bytes, int, FileType]]) -> bytes:
+    """Names, inodes and kinds as a guest reads them; a cookie is where the next one begins."""
+    listed = bytearray()
+    for name, inode, kind in entries:
+        after = len(listed) + DIRENT.size + len(name)
+        listed += DIRENT.pack(after, inode, len(name), kind) + name
+        if after > _LISTINGS:
             raise refusal(errno.ENOMEM)
-    return bytes(listing)
+    return bytes(listed)
 
 
 def checked(offset: int) -> int:

@@ -18,20 +18,28 @@ from serverless_wasm.abi.wasi.layout import (
     FILESTAT,
     IOVEC,
     LAST_SIGNAL,
+    NUMBERS,
     PRESTAT,
     SIZE,
     TIMESTAMP,
     number_of,
 )
 from serverless_wasm.abi.wasi.process import Process
+from serverless_wasm.abi.wasi.trees import CALLS, WAITING, AtStore
 from serverless_wasm.abi.wasi.waiting import Later, fd_read, fd_sync, fd_write
-from serverless_wasm.errors import GuestExit, HostLimit
+from serverless_wasm.errors import CapabilityError, GuestExit, HostLimit, NotPermitted, NotThere, TooLarge
 from serverless_wasm.storage.beneath import refusal
 from serverless_wasm.wasm.linker import HostFunction, Kind, Reply
 from serverless_wasm.wasm.memory import Window, window
 
 NAMESPACE = "wasi_snapshot_preview1"
 _RANDOM_LIMIT = 1024 * 1024  # what one random_get gives
+_OF_STORES = (
+    (NotThere, NUMBERS["noent"]),
+    (NotPermitted, NUMBERS["acces"]),
+    (TooLarge, NUMBERS["dquot"]),
+    (CapabilityError, NUMBERS["io"]),
+)
 
 
 class _Run(Protocol):
@@ -39,6 +47,8 @@ class _Run(Protocol):
 
     @property
     def process(self) -> Process: ...
+
+    def tell_refusal(self, error: CapabilityError) -> None: ...
 
 
 def args_get(process: Process, pointers: Window, text: Window) -> None:
@@ -109,7 +119,11 @@ def no_socket(process: Process, fd: int, *_rest: object) -> NoReturn:
 def _function(
     name: str, call: Callable[..., Later | None], *params: Kind, waits: bool = False
 ) -> HostFunction:
-    """A call that may refuse with OSError, or have to wait, as a host function that answers with an errno."""
+    """A call that may refuse with OSError, or have to wait, as a host function that answers with an errno.
+
+    Whatever it is that a store does with its files, it waits for the store.
+    """
+    call, waits = CALLS[name](call) if name in CALLS else call, waits or name in WAITING
 
     def answer(owner: _Run, *arguments: object) -> int | Awaitable[int | Reply]:
         process = owner.process
@@ -117,19 +131,23 @@ def _function(
             later = call(process, *arguments)
             if later is None:
                 return 0
-            process.flush()
+            if not isinstance(later, AtStore):  # a failure of the store's may still be one of the response's
+                process.flush()
         except OSError as error:
             return number_of(error)
-        return _answer(later)
+        return _answer(owner, later)
 
     return HostFunction(name, params, "i32", answer, waits=waits, module=NAMESPACE)
 
 
-async def _answer(later: Later) -> int | Reply:
+async def _answer(owner: _Run, later: Later) -> int | Reply:
     try:
         return Reply(0, await later())
     except OSError as error:
         return number_of(error)
+    except CapabilityError as error:
+        owner.tell_refusal(error)
+        return next(number for kind, number in _OF_STORES if isinstance(error, kind))
 
 
 _U32, _U64, _SPAN, _BUFFERS = Kind.U32, Kind.U64, Kind.SPAN, Kind.array(IOVEC.size)

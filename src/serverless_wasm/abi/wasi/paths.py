@@ -7,6 +7,8 @@ They must never look into a path, nor decide what may be reached: storage/folder
 from __future__ import annotations
 
 import errno
+from dataclasses import dataclass
+from typing import Any
 
 from serverless_wasm.abi.wasi.descriptors import OpenFile, OpenFolder
 from serverless_wasm.abi.wasi.files import times
@@ -31,17 +33,31 @@ _SYNCHRONOUS = FdFlags.DSYNC | FdFlags.RSYNC | FdFlags.SYNC
 _ONLY_OF_FILES = OpenFlags.CREAT | OpenFlags.EXCL | OpenFlags.TRUNC
 
 
-def path_open(  # noqa: PLR0913, PLR0917 - as WASI has it
-    process: Process,
-    fd: int,
-    lookup: int,
-    path: Window,
-    how: int,
-    base: int,
-    inheriting: int,
-    flags: int,
-    made: Window,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a guest opens, and what for."""
+
+    path: bytes
+    how: Opening
+    flags: FdFlags
+    reads: bool
+    writes: bool
+
+
+def path_open(process: Process, fd: int, *asked: Any) -> None:
+    *words, made = asked
+    opening, folder = what_is_asked(*words), _folder(process, fd)
+    process.descriptors.require_room()
+    opened = folder.open(opening.path, opening.how)
+    described: OpenFile | OpenFolder
+    if isinstance(opened, File):
+        described = OpenFile(opened, opening.flags, reads=opening.reads, writes=opening.writes)
+    else:
+        described = OpenFolder(opened)
+    made.write(SIZE.pack(process.descriptors.add(described)))
+
+
+def what_is_asked(lookup: int, path: Window, how: int, base: int, inheriting: int, flags: int) -> Asked:  # noqa: PLR0913, PLR0917 - as WASI has it
     """Of the rights that are asked for, those to read and to write count; the others come with them."""
     require_known(base | inheriting, ALL_RIGHTS)
     require_known(how, OpenFlags.DIRECTORY | _ONLY_OF_FILES)
@@ -50,8 +66,6 @@ def path_open(  # noqa: PLR0913, PLR0917 - as WASI has it
         raise refusal(errno.EINVAL)
     if flags & _SYNCHRONOUS:
         raise refusal(errno.ENOTSUP)
-    follow, folder = _follows(lookup), _folder(process, fd)
-    process.descriptors.require_room()
     reads, writes = bool(base & (Rights.FD_READ | Rights.FD_READDIR)), bool(base & Rights.FD_WRITE)
     opening = Opening(
         read=reads or not writes,
@@ -60,24 +74,18 @@ def path_open(  # noqa: PLR0913, PLR0917 - as WASI has it
         exclusive=bool(how & OpenFlags.EXCL),
         truncate=bool(how & OpenFlags.TRUNC),
         folder=bool(how & OpenFlags.DIRECTORY),
-        follow=follow,
+        follow=_follows(lookup),
     )
-    opened = folder.open(_path(path), opening)
-    described: OpenFile | OpenFolder
-    if isinstance(opened, File):
-        described = OpenFile(opened, FdFlags(flags), reads=reads, writes=writes)
-    else:
-        described = OpenFolder(opened)
-    made.write(SIZE.pack(process.descriptors.add(described)))
+    return Asked(path_of(path), opening, FdFlags(flags), reads, writes)
 
 
 def path_create_directory(process: Process, fd: int, path: Window) -> None:
-    _folder(process, fd).make_folder(_path(path))
+    _folder(process, fd).make_folder(path_of(path))
 
 
 def path_filestat_get(process: Process, fd: int, lookup: int, path: Window, found: Window) -> None:
     follow = _follows(lookup)
-    stat = _folder(process, fd).stat(_path(path), follow=follow)
+    stat = _folder(process, fd).stat(path_of(path), follow=follow)
     found.write(filestat(stat, process.clocks.quantum))
 
 
@@ -85,7 +93,7 @@ def path_filestat_set_times(  # noqa: PLR0913, PLR0917 - as WASI has it
     process: Process, fd: int, lookup: int, path: Window, accessed: int, modified: int, flags: int
 ) -> None:
     follow, choose = _follows(lookup), times(process, accessed, modified, flags)
-    folder, name = _folder(process, fd), _path(path)
+    folder, name = _folder(process, fd), path_of(path)
     folder.set_times(name, choose(folder.stat(name, follow=follow)), follow=follow)
 
 
@@ -93,29 +101,29 @@ def path_link(  # noqa: PLR0913, PLR0917 - as WASI has it
     process: Process, fd: int, lookup: int, path: Window, other: int, other_path: Window
 ) -> None:
     follow, folder, target = _follows(lookup), _folder(process, fd), _folder(process, other)
-    folder.link(_path(path), target, _path(other_path), follow=follow)
+    folder.link(path_of(path), target, path_of(other_path), follow=follow)
 
 
 def path_readlink(process: Process, fd: int, path: Window, buffer: Window, count: Window) -> None:
-    target = _folder(process, fd).read_link(_path(path))
+    target = _folder(process, fd).read_link(path_of(path))
     count.write(SIZE.pack(buffer.write(target)))
 
 
 def path_remove_directory(process: Process, fd: int, path: Window) -> None:
-    _folder(process, fd).remove_folder(_path(path))
+    _folder(process, fd).remove_folder(path_of(path))
 
 
 def path_rename(process: Process, fd: int, path: Window, other: int, other_path: Window) -> None:
     folder, target = _folder(process, fd), _folder(process, other)
-    folder.rename(_path(path), target, _path(other_path))
+    folder.rename(path_of(path), target, path_of(other_path))
 
 
 def path_symlink(process: Process, target: Window, fd: int, path: Window) -> None:
-    _folder(process, fd).make_link(_path(target), _path(path))
+    _folder(process, fd).make_link(path_of(target), path_of(path))
 
 
 def path_unlink_file(process: Process, fd: int, path: Window) -> None:
-    _folder(process, fd).remove(_path(path))
+    _folder(process, fd).remove(path_of(path))
 
 
 def _folder(process: Process, fd: int) -> Folder:
@@ -127,7 +135,8 @@ def _follows(lookup: int) -> bool:
     return bool(lookup)
 
 
-def _path(path: Window) -> bytes:
+def path_of(path: Window) -> bytes:
+    """What a guest wrote; raises OSError (ENAMETOOLONG) before it is read."""
     if path.size > _LONGEST:
         raise refusal(errno.ENAMETOOLONG)
     return path.read()

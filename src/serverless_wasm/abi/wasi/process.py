@@ -10,7 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from serverless_wasm.abi.wasi.clocks import QUANTUM, Clocks
-from serverless_wasm.abi.wasi.descriptors import Descriptor, Descriptors, OpenFolder, Output
+from serverless_wasm.abi.wasi.descriptors import (
+    Descriptor,
+    Descriptors,
+    OpenFolder,
+    OpenTree,
+    Output,
+)
+from serverless_wasm.storage.files.tree_file import Session
+from serverless_wasm.storage.files.tree_folder import TreeFolder
 from serverless_wasm.storage.folder import Folder
 
 
@@ -19,7 +27,13 @@ class Mount:
     """A folder and the name under which a guest finds it."""
 
     name: bytes
-    folder: Folder
+    folder: Folder | TreeFolder
+
+    def opened(self) -> OpenFolder | OpenTree:
+        """What its descriptor stands for."""
+        if isinstance(self.folder, TreeFolder):
+            return OpenTree(self.folder, self.name)
+        return OpenFolder(self.folder, self.name)
 
 
 class Process:
@@ -28,7 +42,7 @@ class Process:
     An argument, or a variable `NAME=value`, must have no NUL: a guest takes it for the end.
     """
 
-    __slots__ = ("_targets", "arguments", "clocks", "descriptors", "environment")
+    __slots__ = ("_targets", "arguments", "clocks", "descriptors", "environment", "session")
 
     def __init__(
         self,
@@ -39,12 +53,13 @@ class Process:
         environment: Sequence[bytes] = (),
         quantum: int = QUANTUM,
     ) -> None:
+        self.session: Session | None = None
+        """What is not in its store yet, of a command that was granted any."""
         self.arguments = tuple(arguments)
         self.environment = tuple(environment)
         self.clocks = Clocks(quantum)
         self._targets = [stream.target for stream in streams if isinstance(stream, Output)]
-        folders = [OpenFolder(mount.folder, mount.name) for mount in mounts]
-        self.descriptors = Descriptors([*streams, *folders])
+        self.descriptors = Descriptors([*streams, *(mount.opened() for mount in mounts)])
 
     def flush(self) -> None:
         """Hands on what was written to standard output: the guest is about to wait."""
