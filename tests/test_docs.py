@@ -11,18 +11,9 @@ import pytest
 from serverless_wasm import errors, events
 from serverless_wasm.abi.env import FUNCTIONS
 from serverless_wasm.abi.env_storage import FUNCTIONS as STORAGE_FUNCTIONS
-from serverless_wasm.config.schema import (
-    ABIS,
-    ApplicationTable,
-    FilesTable,
-    FileTable,
-    KeyValueTable,
-    LimitsTable,
-    ServerTable,
-    StoreTable,
-    TlsTable,
-    VariableTable,
-)
+from serverless_wasm.config.limit_tables import LimitsTable, ServerTable, TlsTable
+from serverless_wasm.config.schema import ABIS, ApplicationTable, FileTable
+from serverless_wasm.config.store_tables import FilesTable, KeyValueTable, StoreTable, VariableTable
 from serverless_wasm.config.units import parse_duration, parse_size
 from serverless_wasm.limits import DoorLimits, Limits
 

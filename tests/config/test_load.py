@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from serverless_wasm.config.explain import MAX_PROBLEMS
 from serverless_wasm.config.load import load
-from serverless_wasm.config.schema import NAMED, TABLES, StoreTable
+from serverless_wasm.config.schema import NAMED, TABLES
+from serverless_wasm.config.store_tables import StoreTable
 from serverless_wasm.errors import ConfigError, Problem
 from serverless_wasm.limits import MIB, DoorLimits, Limits
 from serverless_wasm.storage.files.stores import Place

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from serverless_wasm.config.configuration import ApplicationConfig
-from serverless_wasm.config.schema import TABLES, ApplicationTable, DoorTable, LimitsTable, ServerTable
+from serverless_wasm.config.limit_tables import DoorTable, LimitsTable, ServerTable
+from serverless_wasm.config.schema import TABLES, ApplicationTable
 from serverless_wasm.limits import DoorLimits, Limits
 
 

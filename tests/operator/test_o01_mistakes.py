@@ -15,7 +15,8 @@ from program import Folder
 from serverless_wasm.cli.check import check
 from serverless_wasm.config.document import MAX_FILE
 from serverless_wasm.config.explain import MAX_PROBLEMS
-from serverless_wasm.config.schema import NAMED, TABLES, StoreTable
+from serverless_wasm.config.schema import NAMED, TABLES
+from serverless_wasm.config.store_tables import StoreTable
 
 SENTENCE = re.compile(
     r"(?P<file>\S+):(?P<line>\d+): (?P<key>.+?): found (?P<found>.+), expected (?P<expected>.+)"

@@ -18,9 +18,10 @@ from serverless_wasm.config.checks import check_grants, check_names, check_route
 from serverless_wasm.config.configuration import ApplicationConfig, Configuration, TlsConfig
 from serverless_wasm.config.document import read_document
 from serverless_wasm.config.explain import MAX_PROBLEMS, explain
+from serverless_wasm.config.limit_tables import DoorTable
 from serverless_wasm.config.locate import SourceMap, locate
 from serverless_wasm.config.places import Places
-from serverless_wasm.config.schema import DoorTable, FileTable
+from serverless_wasm.config.schema import FileTable
 from serverless_wasm.config.templates import Expansion
 from serverless_wasm.config.variables import read_variables
 from serverless_wasm.errors import ConfigError, Problem
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from serverless_wasm.config.schema import ApplicationTable, TlsTable
+    from serverless_wasm.config.limit_tables import TlsTable
+    from serverless_wasm.config.schema import ApplicationTable
 
 
 def load(path: Path, variables: Mapping[str, str] = MappingProxyType({})) -> Configuration:

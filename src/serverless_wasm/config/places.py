@@ -18,7 +18,8 @@ from serverless_wasm.storage.mounts import Mount
 from serverless_wasm.stores import Remote, Store, covering
 
 if TYPE_CHECKING:
-    from serverless_wasm.config.schema import ApplicationTable, FileTable, KeyValueTable, StoreTable
+    from serverless_wasm.config.schema import ApplicationTable, FileTable
+    from serverless_wasm.config.store_tables import KeyValueTable, StoreTable
 
 DEFAULT = "default"
 """The store of keys that needs no table."""

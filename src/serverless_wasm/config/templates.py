@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from serverless_wasm.config.explain import MAX_PROBLEMS
 from serverless_wasm.config.locate import DEPTH, key_text
-from serverless_wasm.config.schema import SECRET_OPTIONS, field_kinds
+from serverless_wasm.config.schema import field_kinds
+from serverless_wasm.config.store_tables import SECRET_OPTIONS
 from serverless_wasm.config.variables import suggestion
 from serverless_wasm.limits import MIB
 from serverless_wasm.net.policy import Policy

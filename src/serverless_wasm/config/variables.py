@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from serverless_wasm.config.assignments import read_assignments, read_value, reason
 from serverless_wasm.config.configuration import PREFIX
-from serverless_wasm.config.schema import MAX_VARIABLES, VariableTable
+from serverless_wasm.config.schema import MAX_VARIABLES
+from serverless_wasm.config.store_tables import VariableTable
 from serverless_wasm.config.values import variable
 from serverless_wasm.errors import ConfigError
 from serverless_wasm.text import printable
