@@ -16,6 +16,8 @@ IMAGE = "wasm-memory-image"
 KERNELS = "iou-"
 """A thread that works off what uvloop asks of io_uring: one begins when the epochs' thread looks at the
 poll set at the moment in which the loop changes it, and the kernel keeps it."""
+CLIENTS = "tokio-"
+"""A thread of obstore's: there are as many as processors, and more for as long as names are looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Held:
         threads = [path for folder in folders for path in (folder / "task").iterdir()]
         return cls(
             sum(IMAGE not in _target(path) for path in files),
-            sum(not _name(path).startswith(KERNELS) for path in threads),
+            sum(not _name(path).startswith((KERNELS, CLIENTS)) for path in threads),
         )
 
 

@@ -96,9 +96,18 @@ def descriptors() -> list[str]:
 
 
 def children() -> list[int]:
-    """The processes that this one has started and that are still there."""
+    """The compilers that this process has started and that are still there; tests have servers as well."""
     tasks = Path("/proc/self/task").glob("*/children")
-    return [int(number) for task in tasks for number in task.read_text().split()]
+    found = [int(number) for task in tasks for number in task.read_text().split()]
+    return [child for child in found if b"serverless_wasm" in command(child)]
+
+
+def command(process: int) -> bytes:
+    """How it was called; nothing of one that has ended."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def processor_time(process: int) -> float:
