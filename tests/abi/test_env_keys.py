@@ -162,6 +162,21 @@ def test_what_has_no_room(host: Host, settings: KeyValueSettings) -> None:
     assert str(KEY_LIMIT) in reason
 
 
+def test_a_guest_cannot_make_us_copy_what_is_too_large(host: Host, settings: KeyValueSettings) -> None:
+    """Of a value far beyond the limit no more is read than says so."""
+    response = answered(
+        host,
+        settings,
+        ("kv_set", b"a", b"v" * 1000),
+        ("kv_swap", b"a", b"v" * 30_000, b"1"),
+        ("kv_set", b"a", b"v" * 30_000),
+        ("kv_swap", b"a", b"v" * 1000, b"v" * 30_000),
+        ("kv_get", b"a", Into(0)),
+    )
+
+    assert [0, 0, -3, -3, 1000] == results(response)
+
+
 def test_an_empty_key_is_refused(host: Host, settings: KeyValueSettings) -> None:
     """-2, as it can name nothing."""
     assert [-2] == results(answered(host, settings, ("kv_set", b"", b"1")))

@@ -72,12 +72,12 @@ def kv_get(call: Invocation, key: Window, value: Window) -> Awaitable[Any]:
 
 
 def kv_set(call: Invocation, key: Window, value: Window) -> Awaitable[Any]:
-    name, content = key.read(_NAME_LIMIT), value.read()
+    name, content = key.read(_NAME_LIMIT), _value(call, value)
     return _answer(call, lambda: _keys(call).set(name, content), _done)
 
 
 def kv_set_ttl(call: Invocation, key: Window, value: Window, ttl: int) -> Awaitable[Any]:
-    name, content = key.read(_NAME_LIMIT), value.read()
+    name, content = key.read(_NAME_LIMIT), _value(call, value)
     return _answer(call, lambda: _keys(call).set(name, content, ttl), _done)
 
 
@@ -92,7 +92,7 @@ def kv_increment(call: Invocation, key: Window, delta: int) -> Awaitable[Any]:
 
 
 def kv_swap(call: Invocation, key: Window, expected: Window, value: Window) -> Awaitable[Any]:
-    name, before, after = key.read(_NAME_LIMIT), expected.read(), value.read()
+    name, before, after = key.read(_NAME_LIMIT), _value(call, expected), _value(call, value)
     return _answer(call, lambda: _keys(call).swap(name, before or None, after), int)
 
 
@@ -143,6 +143,12 @@ def _keys(call: Invocation) -> Namespace:
     if not call.grants.key_value:
         raise NotPermitted('no store of keys is granted; write key_value = ["default"] for the application')
     return call.grants.key_value[0]
+
+
+def _value(call: Invocation, window: Window) -> bytes:
+    """What the guest means to keep; of what is too large one byte too many, for it is copied."""
+    granted = call.grants.key_value
+    return window.read(granted[0].largest + 1 if granted else 0)
 
 
 _U64, _WINDOW = Kind.U64, Kind.WINDOW

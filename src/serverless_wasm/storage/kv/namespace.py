@@ -92,6 +92,11 @@ class Namespace:
         self._backend = backend
         self._most_bytes = max(MANY_BYTES, settings.value)
 
+    @property
+    def largest(self) -> int:
+        """Bytes of the largest value."""
+        return self._settings.value
+
     async def get(self, key: bytes) -> bytes | None:
         """The value; None when it is missing, or its time is over."""
         return (await self.get_many([key]))[0]
