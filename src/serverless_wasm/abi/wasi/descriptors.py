@@ -139,13 +139,14 @@ class Messages(_Stream):
             self._log(line[at : at + self._most])
 
 
-class OpenFile:
-    """A file, what it was opened for, and where the guest is in it."""
+class _OpenFile:
+    """What a file was opened for, and where the guest is in it."""
 
     file_type = FileType.REGULAR_FILE
+    inheriting = Rights(0)
+    """Nothing is opened through a file."""
 
-    def __init__(self, file: File, flags: FdFlags, *, reads: bool, writes: bool) -> None:
-        self.file = file
+    def __init__(self, flags: FdFlags, *, reads: bool, writes: bool) -> None:
         self.flags = flags
         self.reads = reads
         self.writes = writes
@@ -156,29 +157,51 @@ class OpenFile:
         """What a guest is told that it may do."""
         return _FILE_RIGHTS | (Rights.FD_READ if self.reads else 0) | (_WRITING if self.writes else 0)
 
-    @property
-    def inheriting(self) -> Rights:
-        """Nothing is opened through a file."""
-        return Rights(0)
+
+class OpenFile(_OpenFile):
+    """A file of this machine."""
+
+    def __init__(self, file: File, flags: FdFlags, *, reads: bool, writes: bool) -> None:
+        super().__init__(flags, reads=reads, writes=writes)
+        self.file = file
 
     def close(self) -> None:
         """Closes the file."""
         self.file.close()
 
 
-class OpenFolder:
-    """A folder; with `name` it is a mount, which is how a guest finds it."""
+class OpenObject(_OpenFile):
+    """A file of a store."""
+
+    def __init__(self, file: TreeFile, flags: FdFlags, *, reads: bool, writes: bool) -> None:
+        super().__init__(flags, reads=reads, writes=writes)
+        self.file = file
+
+    def close(self) -> None:
+        """Forgets what is not in the store: whoever means to keep that waits for the store first."""
+        self.file.drop()
+
+
+class _OpenFolder:
+    """A folder; with `name` it is how a guest finds a mount or a place."""
 
     file_type = FileType.DIRECTORY
     rights = _FOLDER_RIGHTS
     inheriting = _FOLDER_RIGHTS | _FILE_RIGHTS | _WRITING | Rights.FD_READ
     flags = FdFlags(0)
 
-    def __init__(self, folder: Folder, name: bytes | None = None) -> None:
-        self.folder = folder
+    def __init__(self, name: bytes | None = None) -> None:
         self.name = name
         self.listing = b""
         """What was in it when the guest began to read it, as it reads it: a place in it stays what it was."""
+
+
+class OpenFolder(_OpenFolder):
+    """A folder of this machine."""
+
+    def __init__(self, folder: Folder, name: bytes | None = None) -> None:
+        super().__init__(name)
+        self.folder = folder
 
     def close(self) -> None:
         """Closes the folder, if it was opened for this guest."""
@@ -186,42 +209,12 @@ class OpenFolder:
             self.folder.close()
 
 
-class OpenObject:
-    """A file of a store, what it was opened for, and where the guest is in it."""
-
-    file_type = FileType.REGULAR_FILE
-    inheriting = Rights(0)
-
-    def __init__(self, file: TreeFile, flags: FdFlags, *, reads: bool, writes: bool) -> None:
-        self.file = file
-        self.flags = flags
-        self.reads = reads
-        self.writes = writes
-        self.offset = 0
-
-    @property
-    def rights(self) -> Rights:
-        """What a guest is told that it may do."""
-        return _FILE_RIGHTS | (Rights.FD_READ if self.reads else 0) | (_WRITING if self.writes else 0)
-
-    def close(self) -> None:
-        """Forgets what is not in the store: whoever means to keep that waits for the store first."""
-        self.file.drop()
-
-
-class OpenTree:
-    """A folder of a store; with `name` it is how a guest finds the place."""
-
-    file_type = FileType.DIRECTORY
-    rights = _FOLDER_RIGHTS
-    inheriting = _FOLDER_RIGHTS | _FILE_RIGHTS | _WRITING | Rights.FD_READ
-    flags = FdFlags(0)
+class OpenTree(_OpenFolder):
+    """A folder of a store."""
 
     def __init__(self, folder: TreeFolder, name: bytes | None = None) -> None:
+        super().__init__(name)
         self.folder = folder
-        self.name = name
-        self.listing = b""
-        """As that of OpenFolder."""
 
     def close(self) -> None:
         """Nothing is open in a store."""
