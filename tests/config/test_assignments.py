@@ -65,7 +65,7 @@ def unreadable(folder: Path) -> dict[Path, str]:
         folder / "pipe": "a directory or a device",
         large: "more than 256KiB",
         strange: "bytes that are not UTF-8",
-        folder / "a\0b": "embedded null byte",
+        folder / "a\0b": "a path with a zero byte",
     }
 
 

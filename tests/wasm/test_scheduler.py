@@ -107,7 +107,7 @@ def test_busy_applications_share_evenly_whatever_their_crowds(sandbox: Sandbox, 
 
     alone, crowd = run(main())
 
-    assert 0.5 < alone / crowd < 2
+    assert 0.2 < alone / crowd < 5  # by guests it would be a twelfth; a machine that is full gives few slices
 
 
 @pytest.mark.parametrize("run", LOOPS)

@@ -29,6 +29,8 @@ _LINE = 'NAME=VALUE, with quotes around a value of several lines or with "#"'
 
 def read_text(path: Path, limit: int) -> str:
     """The text of a file; raises OSError, or ValueError with a reason, for what cannot be one."""
+    if "\0" in str(path):  # Python's words for it differ from release to release
+        raise ValueError("a path with a zero byte")
     if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait, and a device may never end
         raise ValueError("a directory or a device")
     with path.open("rb") as stream:
