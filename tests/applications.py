@@ -43,7 +43,7 @@ class Host:
     ) -> Application:
         """An application of a module given as WAT or as bytes; `granted` are further fields of its grants."""
         env, limits = env or {}, limits or Limits()
-        compiled = self.sandbox.compiler.compile(wat(module) if isinstance(module, str) else module)
+        compiled = self.sandbox.code(wat(module) if isinstance(module, str) else module)
         contract = self.abis.detect(compiled, abi)
         grants = replace(self.grants(env, limits, allowed), **granted)
         linked = contract.link(compiled, function or contract.entry, limits, grants.variables)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import wasmtime
 
 from serverless_wasm.limits import Limits
+from serverless_wasm.wasm.artifacts import Cache
+from serverless_wasm.wasm.binary import COMPONENT
+from serverless_wasm.wasm.code import Code, compile_code, load_code
 from serverless_wasm.wasm.engine import Engine, EngineSettings
 from serverless_wasm.wasm.fiber import Fiber
 from serverless_wasm.wasm.linker import HostFunction, LinkedModule, Linker
+from serverless_wasm.wasm.module_limits import ModuleLimits
 from serverless_wasm.wasm.modules import Compiler
 from serverless_wasm.wasm.plan import Call, Plan, Terms
 from serverless_wasm.wasm.scheduler import Scheduler
@@ -39,6 +45,14 @@ class Sandbox:
         for function in functions:
             linker.define(function)
         return linker
+
+    def code(self, data: bytes) -> Code:
+        """A module, or a component by way of a cache that is gone afterwards."""
+        if not data.startswith(COMPONENT):
+            return self.compiler.compile(data)
+        with tempfile.TemporaryDirectory() as folder:
+            cache = Cache(Path(folder))
+            return load_code(self.engine, cache, compile_code(self.engine, data, cache, ModuleLimits()))
 
     def link(self, text: str, *functions: HostFunction) -> LinkedModule:
         """A linked module of inline WAT."""

@@ -1,24 +1,30 @@
-"""The samples of samples/cgi, built by scripts/samples and served as samples/cgi/config.toml says."""
+"""The samples of samples/cgi and samples/components, built by scripts/samples, served as their files say."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
+import socket
 import subprocess
+import threading
+import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
 
 from program import Folder, Service
+from serverless_wasm.server.intake import LOW_WATER
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "samples/cgi"
+COMPONENTS = ROOT / "samples/components"
 BUILT = ROOT / ".samples"
 NAMES = {
     "c": "C",
@@ -36,9 +42,13 @@ NAMES = {
     "ruby": "Ruby",
 }
 """By its route, how each sample calls itself."""
-CHEAP = ("c", "cpp", "zig", "go", "go-reactor", "assemblyscript")
+COMPONENT_NAMES = {"c": "C", "javascript": "JavaScript", "python": "Python"}
+"""The same for components."""
+CHEAP = ("c", "cpp", "zig", "go", "go-reactor", "assemblyscript", "component-c")
 """Built wherever the tests run: two minutes the first time. Others: once built, or LANGUAGES=all."""
 MODULES = {"wws": "javascript"}
+BACKEND = "127.0.0.1:8081"
+"""What components call, in their configuration."""
 NOT_INSTALLED = 3
 """Exit code of scripts/samples when a registry does not answer, or a program of its own is not there."""
 
@@ -62,17 +72,19 @@ def module(sample: str) -> Path:
 
 
 @contextmanager
-def served(folder: Path, sample: str) -> Iterator[tuple[httpx.Client, Service]]:
-    """A client of the sample's application, as samples/cgi/config.toml has it, and the running program."""
-    head, *tables = (SAMPLES / "config.toml").read_text().split("[[applications]]\n")
-    (table,) = (table for table in tables if f'url_path = "/{sample}"' in table)
-    place = folder / "samples/cgi"
+def served(
+    folder: Path, sample: str, samples: Path = SAMPLES, backend: str = BACKEND
+) -> Iterator[tuple[httpx.Client, Service]]:
+    """A client of the sample's application, as its folder's file has it, and the running program."""
+    head, *tables = (samples / "config.toml").read_text().split("[[applications]]\n")
+    (table,) = (table for table in tables if re.search(rf'url_path = "/{sample}(/\.\.\.)?"', table))
+    place = folder / "samples" / samples.name
     if not place.exists():
-        shutil.copytree(SAMPLES, place)
+        shutil.copytree(samples, place)
     (folder / ".samples").mkdir(exist_ok=True)
-    shutil.copy(module(sample), folder / ".samples")
+    shutil.copy(module(sample if samples == SAMPLES else f"component-{sample}"), folder / ".samples")
     (place / "config.toml").write_text(
-        head.replace("127.0.0.1:8080", "127.0.0.1:0") + "[[applications]]\n" + table
+        head.replace("127.0.0.1:8080", "127.0.0.1:0") + "[[applications]]\n" + table.replace(BACKEND, backend)
     )
     with (
         Folder(place).serve() as service,
@@ -96,6 +108,80 @@ def test_sample_answers(tmp_path: Path, sample: str, name: str) -> None:
     assert world.text == option.text == f"Hello, world, from {name}"  # no option of an interpreter
     assert large.content == b"0123456789ABCDEF" * 8192
     assert said == f"{name} answers GET"
+
+
+class Backend(BaseHTTPRequestHandler):
+    """Answers 201 with what it was asked for."""
+
+    def do_GET(self) -> None:
+        """The path, as text."""
+        self.send_response(201)
+        self.end_headers()
+        self.wfile.write(f"asked for {self.path}".encode())
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the base class
+        """Nothing: the log is the test's."""
+
+
+@contextmanager
+def backend() -> Iterator[str]:
+    """A server that a component may call; where it listens."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Backend) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(("sample", "name"), COMPONENT_NAMES.items())
+def test_component_answers(tmp_path: Path, sample: str, name: str) -> None:
+    """As the other samples; and clock, random, parts with pauses, and a call of a backend."""
+    with backend() as place, served(tmp_path, sample, COMPONENTS, place) as (client, service):
+        ada = client.get(f"/{sample}?greeting=none&name=Ada")
+        said = service.record("guest_logged")["message"]
+        world, large = client.get(f"/{sample}"), client.post(f"/{sample}", content=b"0123456789abcdef" * 8192)
+        dice = [client.get(f"/{sample}/dice").text for _ in range(20)]
+        fetched = client.get(f"/{sample}/backend")
+        with client.stream("GET", f"/{sample}/ticks") as answer:
+            ticks = list(answer.iter_text())
+
+    assert ada.headers["content-type"] == "text/plain; charset=utf-8"
+    assert (ada.status_code, ada.text) == (200, f"Hello, Ada, from {name}")
+    assert world.text == f"Hello, world, from {name}"
+    assert said == f"{name} answers GET"
+    assert large.content == b"0123456789ABCDEF" * 8192
+    found = [re.fullmatch(r"second (\d+), a ([1-6])", text) for text in dice]
+    assert all(abs(int(each[1]) - time.time()) < 600 for each in found if each)
+    assert len({each[2] for each in found if each}) > 1
+    assert (fetched.status_code, fetched.text) == (201, "asked for /greeting")
+    assert "".join(ticks) == "tick 1\ntick 2\ntick 3\n"
+    assert len(ticks) > 1  # not all at once
+
+
+@pytest.mark.parametrize("sample", COMPONENT_NAMES)
+def test_component_answers_while_it_is_asked(tmp_path: Path, sample: str) -> None:
+    """What has arrived of a body is answered before the rest of it is sent."""
+    with (
+        served(tmp_path, sample, COMPONENTS) as (_, service),
+        socket.create_connection(("127.0.0.1", service.port), timeout=60) as client,
+    ):
+        head = f"POST /{sample} HTTP/1.1\r\nHost: a\r\nContent-Length: {LOW_WATER + 3}\r\n\r\n"
+        client.sendall(head.encode() + b"a" * LOW_WATER)  # with less of it no guest is started
+        until(client, b"AAA")
+        client.sendall(b"bcd")
+        until(client, b"BCD")
+
+
+def until(client: socket.socket, wanted: bytes) -> None:
+    """Reads until these bytes have come."""
+    seen = b""
+    while wanted not in seen:
+        part = client.recv(4096)
+        assert part, seen
+        seen += part
 
 
 LUA = r"""
@@ -132,10 +218,17 @@ def test_errors_of_lua_are_caught_where_lua_says(tmp_path: Path) -> None:
 
 def test_every_sample_is_served_and_documented() -> None:
     """No application, no folder and no row of the table without its sample, and none of them missing."""
-    configuration = tomllib.loads((SAMPLES / "config.toml").read_text())
+    programs, components = (
+        {application["url_path"].removesuffix("/...").strip("/") for application in read["applications"]}
+        for read in (tomllib.loads((folder / "config.toml").read_text()) for folder in (SAMPLES, COMPONENTS))
+    )
     table = (ROOT / "docs/languages.md").read_text().split("| --- ", 1)[1].split("\n\n", 1)[0]
     rows = {word for row in table.splitlines() for word in re.findall(r"^\| \[`([a-z-]+)`\]", row)}
 
-    assert {application["url_path"].strip("/") for application in configuration["applications"]} == set(NAMES)
-    assert {folder.name for folder in SAMPLES.iterdir() if folder.is_dir()} == set(NAMES)
-    assert rows == set(NAMES)
+    assert programs == {folder.name for folder in SAMPLES.iterdir() if folder.is_dir()} == set(NAMES)
+    assert (
+        components
+        == {folder.name for folder in COMPONENTS.iterdir() if folder.is_dir()}
+        == set(COMPONENT_NAMES)
+    )
+    assert rows == {*NAMES, *(f"component-{name}" for name in COMPONENT_NAMES)}

@@ -16,6 +16,7 @@ from applications import HELLO
 from configurations import application, configuration
 from sandbox import wat
 from serverless_wasm.config.configuration import ApplicationConfig, Configuration
+from serverless_wasm.events import ModuleCompiling
 from serverless_wasm.limits import DoorLimits, Limits
 from serverless_wasm.release import BATCH, Builder, Part, Release, differences
 from serverless_wasm.storage.files.stores import Place
@@ -23,7 +24,7 @@ from serverless_wasm.storage.kv.namespace import KeyValueSettings
 from serverless_wasm.storage.mounts import Mount
 from serverless_wasm.wasm.artifacts import Artifact, Cache, digest_of
 from serverless_wasm.wasm.binary import Beginning
-from serverless_wasm.wasm.modules import InlineCompiler
+from serverless_wasm.wasm.code import InlineCompiler
 
 ONE = Artifact(digest="1" * 64, begins=Beginning(65536, 0), imports_memory=False)
 TWO = replace(ONE, digest="2" * 64)
@@ -69,6 +70,30 @@ def configured(folder: Path, *names: str, **limits: Any) -> Configuration:
         for index, name in enumerate(names)
     )
     return configuration(folder / "config.toml", *applications)
+
+
+def test_what_takes_long_is_told(
+    folder: Path, counting: type[Counting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a module is compiled, and once more when it is; what is done in a moment is not."""
+
+    def told() -> list[Any]:
+        events: list[Any] = []
+        builder = Builder(Cache(folder / "cache"), counting, emit=events.append)
+        asyncio.run(builder.build(configured(folder, "hello", "copy")))
+        return events
+
+    assert told() == []
+    for name in ("hello.wasm", "copy.wasm"):
+        (folder / name).write_bytes(wat(HELLO.replace("hello", "other")))
+    monkeypatch.setattr("serverless_wasm.release.AT_FIRST", 0.001)
+
+    first, last = told()
+    assert (first.finished, last.finished) == (False, True)
+    assert {type(first), type(last)} == {ModuleCompiling}
+    assert str(folder) in first.file
+    assert first.size == len((folder / "copy.wasm").read_bytes())
+    assert told() == []
 
 
 def broken(release: Release) -> dict[str, str | None]:
@@ -266,6 +291,7 @@ OTHERS: dict[str, Any] = {
     "key_value": (KeyValueSettings(name="default", url="sqlite:////d"),),
     "tmp": True,
     "precise_clocks": True,
+    "reuse": 2,
 }
 OTHER_SETTINGS: dict[str, Any] = {
     "path": Path("/d"),

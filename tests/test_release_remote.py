@@ -20,7 +20,7 @@ from serverless_wasm.limits import Limits
 from serverless_wasm.release import Builder, Release, differences
 from serverless_wasm.stores import Remote, Store
 from serverless_wasm.wasm.artifacts import Cache
-from serverless_wasm.wasm.modules import InlineCompiler
+from serverless_wasm.wasm.code import InlineCompiler
 from sources.servers import Exchange, free_port, web
 
 MODULE = wat(HELLO)

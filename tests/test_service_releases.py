@@ -30,7 +30,7 @@ from serverless_wasm.messages import Response
 from serverless_wasm.release import Builder, Release
 from serverless_wasm.service import Service
 from serverless_wasm.wasm.artifacts import Cache, open_cache
-from serverless_wasm.wasm.modules import InlineCompiler
+from serverless_wasm.wasm.code import InlineCompiler
 
 
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, test: Test) -> list[Event]:

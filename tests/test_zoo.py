@@ -13,10 +13,11 @@ import uvloop
 from zoo.cards import Guest, Visit, read_all
 from zoo.checks import check_answer, check_log, ending
 from zoo.commands import make_commands
+from zoo.composed import make_components
 from zoo.generated import make_all
 from zoo.grounds import Grounds, grounds
 
-GUESTS = (*read_all(), *make_all(), *make_commands())
+GUESTS = (*read_all(), *make_all(), *make_commands(), *make_components())
 VISITS = [
     pytest.param(
         guest,

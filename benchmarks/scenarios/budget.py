@@ -35,7 +35,6 @@ from serverless_wasm.release import Builder
 from serverless_wasm.server.connection import Connection, Shared
 from serverless_wasm.service import Service
 from serverless_wasm.wasm.artifacts import open_cache
-from serverless_wasm.wasm.capi import lib
 from serverless_wasm.wasm.engine import Engine
 from serverless_wasm.wasm.linker import LinkedModule
 from serverless_wasm.wasm.modules import Compiler
@@ -143,7 +142,7 @@ async def _inner(config: Path) -> tuple[float, ...]:
 
 def _engine(engine: Engine, linked: LinkedModule) -> float:
     """The steps of one guest that asks nothing of its host."""
-    silent = linked.linker.link(
+    silent = linked.kept.link(
         Compiler(engine).compile(bytes(wat2wasm(SILENT))), Terms(calls=(Call(b"handle"),))
     )
 
@@ -152,8 +151,7 @@ def _engine(engine: Engine, linked: LinkedModule) -> float:
         guest.plan = silent.plan.own
         if engine.steps.guest_go(guest) != OVER:
             raise RuntimeError("a guest that waits for nothing was not over")
-        lib.wasmtime_store_delete(guest.store)
-        engine.take_guest(guest)
+        engine.free_guest(guest)
 
     return _least(once)
 

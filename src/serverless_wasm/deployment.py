@@ -156,6 +156,7 @@ def _application(
         route=config.url_path,
         arguments=config.arguments,
         precise_clocks=config.precise_clocks,
+        reuse=config.reuse,
         limits=config.limits,
         variables=config.variables,
         outbound=surroundings.network.for_application(policy, config.limits),

@@ -15,11 +15,12 @@ from weakref import WeakValueDictionary
 from serverless_wasm.abi import Abis
 from serverless_wasm.application import Program
 from serverless_wasm.config.configuration import ApplicationConfig, Configuration
-from serverless_wasm.errors import ModuleError
+from serverless_wasm.errors import LinkError, ModuleError
 from serverless_wasm.release import Part
 from serverless_wasm.storage.mounts import Mounts
 from serverless_wasm.storage.scratch import sweep
 from serverless_wasm.wasm.artifacts import Artifact, Cache
+from serverless_wasm.wasm.code import Code, load_code
 from serverless_wasm.wasm.engine import (
     DEFAULT_SLOTS,
     MAPPINGS_PER_MODULE,
@@ -29,7 +30,7 @@ from serverless_wasm.wasm.engine import (
     EngineSettings,
     available_slots,
 )
-from serverless_wasm.wasm.modules import Module, Shapes, load_module
+from serverless_wasm.wasm.modules import Shapes
 from serverless_wasm.wasm.scheduler import Cells, Scheduler
 
 FEW_MODULES = 1024
@@ -82,7 +83,7 @@ class Loaded:
 
     config: ApplicationConfig
     number: int
-    module: Module | None = None
+    module: Code | None = None
     program: Program | None = None
     error: str = ""
 
@@ -100,7 +101,7 @@ class EngineRoom:
         self._abis = Abis(self.scheduler)
         self._cache = cache
         self._shapes = Shapes()
-        self._modules: WeakValueDictionary[Artifact, Module] = WeakValueDictionary()
+        self._modules: WeakValueDictionary[Artifact, Code] = WeakValueDictionary()
         self._scratch = str(Path(gettempdir()) / f"serverless-wasm-{os.geteuid()}")
         sweep(self._scratch)  # what workers that were killed have left behind
 
@@ -127,6 +128,10 @@ class EngineRoom:
         try:
             module = self._module(part.artifact)
             abi = self._abis.detect(module, config.abi)
+            if config.reuse > 1 and not abi.reuses:
+                raise LinkError(f"reuse is for components, and this is {abi.name}; leave it out")
+            if abi.reuses and (config.mounts or config.files or config.tmp):
+                raise LinkError("components find no folders in this release; leave out mounts, files and tmp")
             linked = abi.link(module, config.function or abi.entry, config.limits, config.variables)
             program = Program(abi=abi, linked=linked)
         except ModuleError as error:
@@ -145,14 +150,15 @@ class EngineRoom:
         scratch = config.limits.scratch if config.tmp else None
         return Mounts(mounts=config.mounts, scratch=scratch, parent=self._scratch)
 
-    def _module(self, artifact: Artifact) -> Module:
+    def _module(self, artifact: Artifact) -> Code:
         """The module, one for all programs that run it, for as long as one of them lives."""
         module = self._modules.get(artifact)
         if module is None:
-            module = self._modules[artifact] = load_module(self.engine, self._cache, artifact, self._shapes)
+            module = self._modules[artifact] = load_code(self.engine, self._cache, artifact, self._shapes)
         return module
 
     def close(self) -> None:
         """Stops the ticker and frees the engine."""
+        self.scheduler.admission.shelf.close()
         self._abis.close()
         self.engine.close()

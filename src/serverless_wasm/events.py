@@ -86,6 +86,16 @@ class ModuleFetched(Event, frozen=True, kw_only=True):
     from_cache: bool
 
 
+class ModuleCompiling(Event, frozen=True, kw_only=True):
+    """A module takes more than a moment to compile; told now and then, and with `finished` at the end."""
+
+    file: str
+    size: int
+    seconds: int
+    """Since it began, in whole ones."""
+    finished: bool
+
+
 class ServiceStarted(Event, frozen=True, kw_only=True):
     """The service listens."""
 

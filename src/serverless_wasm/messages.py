@@ -48,6 +48,16 @@ class Arriving(Protocol):
         """All of them in one, or more than `most` bytes."""
 
 
+@runtime_checkable
+class Trailing(Protocol):
+    """Chunks that may have fields behind them."""
+
+    trailers: Headers
+
+
+_NO_HEADERS = Headers()
+
+
 class Body:
     """A request body that may still be arriving; `size` is the declared length, if one was.
 
@@ -77,6 +87,11 @@ class Body:
     def arrived(self) -> bytes | None:
         """The whole body if it has been read, else None."""
         return self._whole
+
+    @property
+    def trailers(self) -> Headers:
+        """Fields behind it, once it was iterated to its end; none where the door cannot tell."""
+        return self._chunks.trailers if isinstance(self._chunks, Trailing) else _NO_HEADERS
 
     async def ready(self) -> None:
         """Waits until enough has arrived to begin with, so that nobody is kept waiting for a slow client.
@@ -148,6 +163,11 @@ class Request(Struct, frozen=True, kw_only=True):
 
 class Streaming(ABC, AsyncIterator[bytes]):
     """The body of a response that somebody still makes; `aclose` ends that."""
+
+    @property
+    def trailers(self) -> Headers:
+        """Fields that go out behind it, known once it has ended."""
+        return _NO_HEADERS
 
     @abstractmethod
     def when_over(self, callback: Callable[[object], None]) -> None:

@@ -13,7 +13,7 @@ from time import perf_counter
 
 from serverless_wasm.config.configuration import ApplicationConfig, Configuration
 from serverless_wasm.errors import CompileError, EngineError, SourceError
-from serverless_wasm.events import Emit
+from serverless_wasm.events import Emit, ModuleCompiling
 from serverless_wasm.sources import kept, local
 from serverless_wasm.sources.fetch import Fetcher, Result, Wanted, Watch, no_emit, no_watch
 from serverless_wasm.stores import Remote
@@ -28,6 +28,9 @@ BATCH = 100
 SOON = 0.05
 """Seconds in which a thread should have looked up a batch; small modules take 10 ms. Threads that look up
 small ones hinder each other more than they help; those that wait for a disk, or read large ones, do not."""
+
+AT_FIRST, AGAIN = 1.0, 5.0
+"""Seconds after which somebody should be told that a module is still being compiled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +94,7 @@ class Builder:
     ) -> None:
         self._cache = cache
         self._compiler = compiler
+        self._emit = emit
         self._fetcher = Fetcher(cache.folder / "sources", emit, watch)
         self._numbers: dict[str, int] = {}
 
@@ -104,7 +108,7 @@ class Builder:
         compiler = self._compiler(self._cache, fuel=fuel)
         modules = _Modules()
         lookup = _Lookup(self._cache, modules, fuel=fuel)
-        work = _Work(compiler, lookup, modules)
+        work = _Work(compiler, lookup, modules, self._emit)
         try:
             await modules.fetch(self._fetcher, configuration)
             parts = await work.found(parts)
@@ -204,7 +208,8 @@ class _Lookup:
 class _Work:
     """What the applications of one release share while they are made; errors become those of their parts."""
 
-    def __init__(self, compiler: Compiling, lookup: _Lookup, modules: _Modules) -> None:
+    def __init__(self, compiler: Compiling, lookup: _Lookup, modules: _Modules, emit: Emit) -> None:
+        self._emit = emit
         self._compiler = compiler
         self._lookup = lookup
         self._modules = modules
@@ -253,8 +258,36 @@ class _Work:
         """Reads the module a second time, for a thousand of them would not fit into the memory at once."""
         digest, data = await asyncio.to_thread(self._modules.read, config)
         if digest not in self._compiled:  # a refusal holds for all, too: it may have taken long
-            self._compiled[digest] = asyncio.create_task(self._compiler.compile(data))
+            self._compiled[digest] = asyncio.create_task(self._compile_module(config, data))
         return await self._compiled[digest]
+
+    async def _compile_module(self, config: ApplicationConfig, data: bytes) -> Artifact:
+        telling = asyncio.create_task(self._tell(config, len(data)))
+        try:
+            return await self._compiler.compile(data)
+        finally:
+            telling.cancel()
+            await asyncio.wait({telling})
+
+    async def _tell(self, config: ApplicationConfig, size: int) -> None:
+        """Tells how long a module takes, for as long as it does; nothing of what is done in a moment."""
+        began = perf_counter()
+        told = False
+        try:
+            while True:
+                await asyncio.sleep(AGAIN if told else AT_FIRST)
+                told = True
+                self._emit(_compiling(config, size, began, finished=False))
+        finally:
+            if told:
+                self._emit(_compiling(config, size, began, finished=True))
+
+
+def _compiling(config: ApplicationConfig, size: int, began: float, *, finished: bool) -> ModuleCompiling:
+    seconds = round(perf_counter() - began)
+    return ModuleCompiling(
+        file=printable(str(config.file_path)), size=size, seconds=seconds, finished=finished
+    )
 
 
 def _certificate(configuration: Configuration) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from program import HELLO, Folder
+from sandbox import wat
 
 STRANGE = """(module
     (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
@@ -61,13 +62,34 @@ def test_strange(tmp_path: Path) -> None:
     assert "table: table" in found
 
 
+def test_component(tmp_path: Path) -> None:
+    """What it imports and exports, by interface, and what is not offered."""
+    text = """(component
+      (import "wasi:random/random@0.2.3" (instance $random
+        (export "get-random-u64" (func (result u64))) (export "get-luck" (func (result u64)))))
+      (core func $number (canon lower (func $random "get-random-u64")))
+      (core func $luck (canon lower (func $random "get-luck")))
+      (core module $Main
+        (import "host" "number" (func (result i64))) (import "host" "luck" (func (result i64))))
+      (core instance (instantiate $Main (with "host" (instance
+        (export "number" (func $number)) (export "luck" (func $luck)))))))"""
+    (tmp_path / "app.wasm").write_bytes(wat(text))
+
+    done = Folder(tmp_path).run("inspect", "app.wasm")
+
+    assert done.returncode == 0
+    found = " ".join(done.stdout.split())
+    assert "imports wasi:random/random@0.2.3 exports none" in found
+    assert "abi none: is a component that exports nothing" in found
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
         (b"", "file: is empty\n"),
         (b"(module)", "file: is WebAssembly text; translate it first"),
         (b"#!/bin/sh\n", "file: is not WebAssembly: it begins with 23 21 2f 62 69 6e 2f 73\n"),
-        (b"\0asm\x0d\0\x01\0", "file: is a component; this release runs core modules"),
+        (b"\0asm\x0d\0\x01\0\xff", "file: is not valid: "),
         (b"\0asm\x01\0\0\0\xff", "file: is not valid: "),
         (None, "file cannot be read: No such file or directory\n"),
     ],

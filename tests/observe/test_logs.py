@@ -27,6 +27,7 @@ from serverless_wasm.events import (
     Event,
     InternalFault,
     InvocationFinished,
+    ModuleCompiling,
     ModuleFetched,
     Notice,
     ReloadRefused,
@@ -166,6 +167,10 @@ def test_many_items_are_cut() -> None:
         (
             ModuleFetched(url="s3://b/a.wasm", digest="sha256:0", size=8, from_cache=True),
             "[info] module_fetched url=s3://b/a.wasm digest=sha256:0 size=8 from_cache=True",
+        ),
+        (
+            ModuleCompiling(file="a.wasm", size=8, seconds=2, finished=False),
+            "[info] module_compiling file=a.wasm size=8 seconds=2 finished=False",
         ),
         (ServiceStopped(), "[info] service_stopped"),
     ],

@@ -23,7 +23,7 @@ from serverless_wasm.release import Builder, Release
 from serverless_wasm.server.sockets import Bound, bind
 from serverless_wasm.service import Service
 from serverless_wasm.wasm.artifacts import Cache
-from serverless_wasm.wasm.modules import InlineCompiler
+from serverless_wasm.wasm.code import InlineCompiler
 
 
 class Yard:

@@ -27,7 +27,7 @@ from serverless_wasm.processes.process import Outfit, python
 from serverless_wasm.release import Builder, Release
 from serverless_wasm.server.sockets import bind
 from serverless_wasm.wasm.artifacts import Cache
-from serverless_wasm.wasm.modules import InlineCompiler
+from serverless_wasm.wasm.code import InlineCompiler
 
 
 class Yard:

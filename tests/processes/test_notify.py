@@ -115,7 +115,7 @@ def test_a_manager_that_does_not_read(tmp_path: Path, monkeypatch: pytest.Monkey
     ("microseconds", "pid", "seconds"),
     [
         ("500000", None, 0.5),
-        ("500000", str(os.getpid()), 0.5),
+        ("500000", "mine", 0.5),
         ("500000", "1", None),
         ("500000", "", None),
         ("0", None, None),
@@ -128,6 +128,7 @@ def test_a_manager_that_does_not_read(tmp_path: Path, monkeypatch: pytest.Monkey
 )
 def test_watchdog(microseconds: str, pid: str | None, seconds: float | None) -> None:
     """The watchdog counts for the process that it was meant for, and only as a number."""
+    pid = str(os.getpid()) if pid == "mine" else pid
     environ = {"WATCHDOG_USEC": microseconds} | ({} if pid is None else {"WATCHDOG_PID": pid})
 
     assert Notifier.from_environment(environ).watchdog_seconds == seconds

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from serverless_wasm.events import Event
@@ -67,18 +67,20 @@ class Client:
         return Answer(status=int(status), reason=reason, headers=headers, body=b"")
 
     async def answer(self, method: str = "GET") -> Answer:
-        """The next response, whole; to a HEAD request it has no body, whatever its head says."""
+        """The next response, whole."""
         head = await self.head()
+        return replace(head, body=await self.body(head, method))
+
+    async def body(self, head: Answer, method: str = "GET") -> bytes:
+        """What follows a head; to a HEAD request there is no body, whatever the head says."""
         size = head.header(b"content-length")
         if method == "HEAD" or head.status in {100, 204, 304}:
-            body = b""
-        elif size is not None:
-            body = await self.reader.readexactly(int(size))
-        elif head.header(b"transfer-encoding") == b"chunked":
-            body = b"".join([chunk async for chunk in self.chunks()])
-        else:
-            body = await self.reader.read()
-        return Answer(status=head.status, reason=head.reason, headers=head.headers, body=body)
+            return b""
+        if size is not None:
+            return await self.reader.readexactly(int(size))
+        if head.header(b"transfer-encoding") == b"chunked":
+            return b"".join([chunk async for chunk in self.chunks()])
+        return await self.reader.read()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The chunks of a body, up to the last."""

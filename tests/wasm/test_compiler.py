@@ -25,9 +25,10 @@ from server.doors import until
 from serverless_wasm.errors import CompileError
 from serverless_wasm.limits import MIB
 from serverless_wasm.wasm.artifacts import Artifact, Cache
+from serverless_wasm.wasm.code import InlineCompiler
 from serverless_wasm.wasm.compiler import CompilerLimits, CompilerProcess, Compiling
 from serverless_wasm.wasm.module_limits import ModuleLimits
-from serverless_wasm.wasm.modules import InlineCompiler, load_module
+from serverless_wasm.wasm.modules import load_module
 from serverless_wasm.wasm.plan import Terms
 from zoo.generated import (
     BOMBS,

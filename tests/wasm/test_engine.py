@@ -84,7 +84,7 @@ def test_closed_engine_gives_its_address_space_back() -> None:
         linked = room.link(SPIN)
         with pytest.raises(DeadlineExceeded):
             asyncio.run(room.run(linked, limits=Limits(timeout=0.01)))
-        module, linker = linked.module, linked.linker
+        module, linker = linked.module, linked.kept
         del linked
         gc.collect()  # what was raised holds frames that hold it
         module.close()

@@ -17,13 +17,13 @@ from sandbox import Sandbox, wat
 from serverless_wasm.errors import CompileError
 from serverless_wasm.wasm import modules
 from serverless_wasm.wasm.artifacts import Artifact, Cache, Entry
+from serverless_wasm.wasm.code import InlineCompiler
 from serverless_wasm.wasm.module_limits import ModuleLimits
 from serverless_wasm.wasm.modules import (
     Compiler,
     Export,
     FunctionType,
     Import,
-    InlineCompiler,
     MemoryType,
     Module,
     Shape,

@@ -13,7 +13,7 @@ from server.doors import Answer
 from serverless_wasm.events import ConnectionRefused, Event, InvocationFinished
 from serverless_wasm.limits import Limits
 from zoo.cards import Guest, Visit
-from zoo.grounds import CANARY, Grounds
+from zoo.grounds import CANARY, CutShort, Grounds
 
 LOG_BYTES = Limits().log_bytes  # of one invocation, as they stand in the log: no guest has another quota
 Seen = tuple[Answer, list[Event]]
@@ -26,8 +26,14 @@ def finished(events: Iterable[Event]) -> InvocationFinished:
 
 
 def ending(answer: Answer, events: Iterable[Event]) -> str:
-    """Status and outcome; the client knows as much as the log, or nothing but the code."""
+    """Status and outcome; the client knows as much as the log, or nothing but the code.
+
+    Of a response that had begun it knows that it was cut short, which stands in place of the status.
+    """
     record = finished(events)
+    if isinstance(answer, CutShort):
+        assert record.outcome != "ok", record
+        return f"cut {record.outcome}"
     assert record.status == answer.status, f"{record}: {answer}"
     if record.outcome != "ok":
         assert {"error", "request_id"} == set(json.loads(answer.body))

@@ -246,7 +246,7 @@ def g33_text_behind_a_comment() -> bytes:
 
 def g33_component() -> bytes:
     """
-    G33: a component where this release runs core modules
+    G33: a component that exports nothing
     refused: is a component
     """
     return wat("(component)")

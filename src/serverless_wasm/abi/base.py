@@ -24,10 +24,11 @@ from serverless_wasm.storage.kv.namespace import Namespace
 from serverless_wasm.storage.mounts import Mounts, OpenMounts
 from serverless_wasm.text import TEXT_LIMIT, printable
 from serverless_wasm.wasm.capi import ffi
+from serverless_wasm.wasm.code import Code
 from serverless_wasm.wasm.fiber import Fiber
 from serverless_wasm.wasm.linker import LinkedModule
-from serverless_wasm.wasm.modules import Module
 from serverless_wasm.wasm.scheduler import Scheduler
+from serverless_wasm.wasm.shelf import Instance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,8 @@ class Grants:
     """The path of the route, as it was written."""
     arguments: tuple[str, ...] | None = None
     """What a command is given behind its name; None means the words of the query."""
+    reuse: int = 1
+    """How many requests an instance of a component may answer, one after the other."""
     precise_clocks: bool = False
     """Whether the clocks of WASI show nanoseconds (THREATS G38)."""
     limits: Limits
@@ -178,20 +181,32 @@ class Abi(Protocol):
     """The function that is called unless the configuration names another one."""
     streams: bool
     """Whether a response may begin while its guest still runs."""
+    reuses: bool
+    """Whether an instance can answer more than one request."""
 
-    def matches(self, module: Module) -> bool:
-        """Whether the module's imports speak this contract."""
+    def matches(self, code: Code) -> bool:
+        """Whether what it imports and exports is this contract."""
 
     def link(
-        self, module: Module, function: str, limits: Limits, variables: Mapping[bytes, bytes]
+        self, code: Code, function: str, limits: Limits, variables: Mapping[bytes, bytes]
     ) -> LinkedModule:
         """Resolves a module for calls of `function`; raises LinkError that names all that does not fit."""
 
-    def missing(self, module: Module) -> tuple[str, ...]:
+    def missing(self, code: Code) -> tuple[str, ...]:
         """A sentence for each import of the module that this contract does not offer."""
 
     async def run(self, linked: LinkedModule, invocation: Invocation) -> Response:
         """Runs one invocation to its end; raises the InvocationError or RequestError it ended with."""
+
+
+def fiber_of(
+    scheduler: Scheduler, linked: LinkedModule, invocation: Invocation, instance: Instance | None = None
+) -> Fiber:
+    """A fiber for the invocation, which whoever asked for it closes."""
+    fiber = Fiber(scheduler.engine, linked.plan, invocation, instance)
+    fiber.deadline, fiber.held = invocation.deadline, invocation.held
+    fiber.share, fiber.number = invocation.grants.application, invocation.grants.number
+    return fiber
 
 
 async def run_guest(scheduler: Scheduler, linked: LinkedModule, invocation: Invocation) -> None:
@@ -199,14 +214,20 @@ async def run_guest(scheduler: Scheduler, linked: LinkedModule, invocation: Invo
 
     Raises what ended it badly; a guest may end itself at any place, with exit code 0.
     """
-    fiber = Fiber(scheduler.engine, linked.plan, invocation)
-    fiber.deadline, fiber.held = invocation.deadline, invocation.held
-    fiber.share, fiber.number = invocation.grants.application, invocation.grants.number
+    fiber = fiber_of(scheduler, linked, invocation)
+    try:
+        await run_fiber(scheduler, fiber)
+    finally:
+        invocation.account(fiber)
+        fiber.close()
+
+
+async def run_fiber(scheduler: Scheduler, fiber: Fiber) -> bool:
+    """Runs a fiber to its end; False when the guest has ended itself, well."""
     try:
         await scheduler.run(fiber)
     except GuestExit as ended:
         if ended.exit_code:
             raise
-    finally:
-        invocation.account(fiber)
-        fiber.close()
+        return False
+    return True

@@ -22,6 +22,7 @@ from serverless_wasm.abi.wasi.functions import NAMESPACE as WASI
 from serverless_wasm.errors import BadResponse
 from serverless_wasm.limits import Limits
 from serverless_wasm.messages import Response
+from serverless_wasm.wasm.code import Code
 from serverless_wasm.wasm.linker import LinkedModule
 from serverless_wasm.wasm.modules import Module
 
@@ -49,19 +50,19 @@ class CgiAbi(CoreAbi):
     streams = True
 
     def link(
-        self, module: Module, function: str, limits: Limits, variables: Mapping[bytes, bytes]
+        self, code: Code, function: str, limits: Limits, variables: Mapping[bytes, bytes]
     ) -> LinkedModule:
-        """Resolves the module, and makes it name its sub-routes if it can; raises LinkError."""
-        linked = super().link(module, function, limits, variables)
-        if function != self.entry or module.export(EXPORT) != ENTRY:
+        """Resolves a module, and makes it name its sub-routes if it can; raises LinkError."""
+        linked = super().link(code, function, limits, variables)
+        if function != self.entry or not isinstance(code, Module) or code.export(EXPORT) != ENTRY:
             return linked
 
         def link(function: str) -> LinkedModule:
-            return CoreAbi.link(self, module, function, limits, variables)
+            return CoreAbi.link(self, code, function, limits, variables)
 
-        return RoutedModule(linked.module, linked.recipe, linked.plan, linked.linker, linked.namespaces, link)
+        return RoutedModule(linked.module, linked.recipe, linked.plan, linked.kept, linked.namespaces, link)
 
-    def matches(self, module: Module) -> bool:
+    def speaks(self, module: Module) -> bool:
         """Whether it is a command, and all imports are of WASI."""
         is_command = module.export(self.entry) is not None
         return is_command and all(wanted.module == WASI for wanted in module.imports)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from serverless_wasm.errors import LinkError
 from serverless_wasm.limits import Limits
 from serverless_wasm.text import printable
+from serverless_wasm.wasm.code import Code
 from serverless_wasm.wasm.linker import LinkedModule, Linker
 from serverless_wasm.wasm.modules import FunctionType, Module
 from serverless_wasm.wasm.plan import Call, Terms
@@ -18,24 +19,38 @@ from serverless_wasm.wasm.scheduler import Scheduler
 
 ENTRY = FunctionType()
 """The type of an entry: it takes nothing and gives nothing."""
+_COMPONENT = "it is a component, and this ABI is one of core modules"
 _INITIALIZE = "_initialize"  # a reactor's constructor, to be called once before any export
 
 
 class CoreAbi:
     """Links core modules; how they are run is for each contract to say."""
 
+    reuses = False
+
     def __init__(self, scheduler: Scheduler, linker: Linker) -> None:
         self._scheduler = scheduler
         self._linker = linker
 
-    def missing(self, module: Module) -> tuple[str, ...]:
+    def matches(self, code: Code) -> bool:
+        """Whether it is a core module that speaks this contract."""
+        return isinstance(code, Module) and self.speaks(code)
+
+    def speaks(self, module: Module) -> bool:
+        """Whether a module's imports and exports are those of this contract."""
+        raise NotImplementedError
+
+    def missing(self, code: Code) -> tuple[str, ...]:
         """A sentence for each import that is not offered, or offered with another type."""
-        return self._linker.missing(module)
+        return self._linker.missing(code) if isinstance(code, Module) else (_COMPONENT,)
 
     def link(
-        self, module: Module, function: str, limits: Limits, variables: Mapping[bytes, bytes]
+        self, code: Code, function: str, limits: Limits, variables: Mapping[bytes, bytes]
     ) -> LinkedModule:
-        """Resolves the module for calls of `function`; raises LinkError that names all that does not fit."""
+        """Resolves a module for calls of `function`; raises LinkError that names all that does not fit."""
+        if not isinstance(code, Module):
+            raise LinkError(_COMPONENT)
+        module = code
         problems = [
             *self.missing(module),
             *_entry_problems(module, function),

@@ -155,7 +155,7 @@ class EnvAbi(CoreAbi):
     entry = "handle"
     streams = False
 
-    def matches(self, module: Module) -> bool:
+    def speaks(self, module: Module) -> bool:
         """Whether all imports are from `env`, or of WASI."""
         return all(wanted.module in {NAMESPACE, WASI} for wanted in module.imports)
 

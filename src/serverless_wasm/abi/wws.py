@@ -53,8 +53,8 @@ class WwsAbi(CoreAbi):
     entry = "_start"
     streams = False
 
-    def matches(self, _module: Module) -> bool:
-        """Never: a CGI program has the same imports."""
+    def speaks(self, module: Module) -> bool:  # noqa: ARG002 - as its siblings
+        """None is known by its imports: a CGI program has the same."""
         return False
 
     async def run(self, linked: LinkedModule, invocation: Invocation) -> Response:

@@ -31,6 +31,8 @@ from serverless_wasm.storage.files.stores import FileStores
 from serverless_wasm.storage.kv.stores import KeyValueStores
 from serverless_wasm.text import printable
 from serverless_wasm.wasm.artifacts import open_cache
+from serverless_wasm.wasm.code import Code
+from serverless_wasm.wasm.components.component import Component
 
 _SIZES = frozenset(
     {
@@ -131,17 +133,26 @@ def _facts(loaded: Loaded) -> Iterator[tuple[str, str]]:
     yield "module", f"{printable(str(config.file_path))}, {_entry(loaded)}"
     if loaded.program:
         yield "abi", loaded.program.abi.name
+        if config.reuse > 1:
+            yield "reuse", f"an instance answers up to {config.reuse} requests, one after the other"
         if loaded.program.abi.entry == "_start":
             yield "arguments", _arguments(config)
     if loaded.module:
-        names = (f"{wanted.module}.{wanted.name}" for wanted in loaded.module.imports)
-        yield "imports", _joined(dict.fromkeys(names))
+        yield "imports", _joined(dict.fromkeys(_imports(loaded.module)))
     yield "outbound", _joined(_outbound(config))
     yield "variables", _joined(config.env)
     yield "folders", _joined(_folders(config))
     yield "files", _joined(_files(config))
     yield "key_value", _joined(item.name + " (shared)" * item.shared for item in config.key_value)
     yield "limits", _joined(_limits(config.limits))
+
+
+def _imports(code: Code) -> Iterator[str]:
+    """What it asks for: a module functions, a component interfaces."""
+    if isinstance(code, Component):
+        yield from code.blueprint.imports
+    else:
+        yield from (f"{wanted.module}.{wanted.name}" for wanted in code.imports)
 
 
 def _entry(loaded: Loaded) -> str:

@@ -20,6 +20,9 @@ from serverless_wasm.config.units import size_text
 from serverless_wasm.errors import EngineError, ModuleError, SourceError, UnknownAbi
 from serverless_wasm.sources import local
 from serverless_wasm.text import printable
+from serverless_wasm.wasm.binary import COMPONENT
+from serverless_wasm.wasm.code import Code, look_into
+from serverless_wasm.wasm.components.component import Component
 from serverless_wasm.wasm.engine import Engine, EngineSettings
 from serverless_wasm.wasm.modules import Compiler, ExternType, FunctionType, MemoryType, Module
 from serverless_wasm.wasm.scheduler import Scheduler
@@ -41,9 +44,12 @@ def inspect(
     except (SourceError, EngineError) as error:
         raise mistake(str(error)) from None
     try:
-        compiled = Compiler(engine).compile(data)
         facts = [("file", printable(str(module))), ("size", f"{len(data):,} bytes")]
-        facts += _facts(compiled, Abis(Scheduler(engine)))
+        abis = Abis(Scheduler(engine))
+        if data.startswith(COMPONENT):
+            facts += _component_facts(look_into(engine, data), abis)
+        else:
+            facts += _facts(Compiler(engine).compile(data), abis)
     except ModuleError as error:
         raise mistake(f"{printable(str(module))}: {error}") from None
     finally:
@@ -58,6 +64,17 @@ def _facts(module: Module, abis: Abis) -> Iterator[tuple[str, str]]:
     yield from _labelled("exports", [_described(item.name, item.type) for item in module.exports])
     yield from _contract(module, abis)
     yield "entry points", ", ".join(map(printable, _entry_points(module))) or "none: no export is () -> ()"
+
+
+def _component_facts(component: Component, abis: Abis) -> Iterator[tuple[str, str]]:
+    blueprint = component.blueprint
+    yield "digest", f"sha256:{component.digest}"
+    yield "memory", f"{size_text(component.begins.memory)} to begin with"
+    yield "modules", f"{blueprint.modules}, for {len(blueprint.steps)} instances"
+    yield from _labelled("imports", list(map(printable, blueprint.imports)))
+    exported = [printable(f"{each.interface} {each.name}") for each in blueprint.exports]
+    yield from _labelled("exports", exported)
+    yield from _contract(component, abis)
 
 
 def _labelled(label: str, values: list[str]) -> Iterator[tuple[str, str]]:
@@ -86,13 +103,13 @@ def _memory(module: Module) -> str:
     return f"exported: {_extent(module.memory)}"
 
 
-def _contract(module: Module, abis: Abis) -> Iterator[tuple[str, str]]:
+def _contract(module: Code, abis: Abis) -> Iterator[tuple[str, str]]:
     """The ABI and what it does not offer; where none fits, what each one does not."""
     try:
         abi = abis.detect(module)
     except UnknownAbi as error:
         yield "abi", f"none: {error}"
-        for name in ABIS:
+        for name in ABIS if isinstance(module, Module) else ():
             yield from _labelled(f"missing in {name}", list(abis.detect(module, name).missing(module)))
     else:
         yield "abi", abi.name

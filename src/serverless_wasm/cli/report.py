@@ -16,7 +16,7 @@ from rich.text import Text
 
 from serverless_wasm.config.configuration import Configuration
 from serverless_wasm.errors import ConfigError
-from serverless_wasm.events import Event, ModuleFetched, Notice
+from serverless_wasm.events import Event, ModuleCompiling, ModuleFetched, Notice
 
 EXIT_MISTAKE = 2
 """The exit code for every mistake of the operator, as click has it for a wrong command line."""
@@ -45,6 +45,9 @@ def print_notice(event: Event) -> None:
     if isinstance(event, ModuleFetched):
         word = "is in the cache" if event.from_cache else "fetched"
         typer.echo(f"{event.url} {word}: {event.size} bytes, {event.digest}", err=True)
+    if isinstance(event, ModuleCompiling):
+        word = "took" if event.finished else "is being compiled since"
+        typer.echo(f"{event.file} {word} {event.seconds} s: {event.size} bytes, once", err=True)
 
 
 def print_table(groups: Iterable[Iterable[tuple[Text, ...]]]) -> None:

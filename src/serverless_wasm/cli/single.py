@@ -19,7 +19,7 @@ from serverless_wasm.server.sockets import Bound
 from serverless_wasm.service import Service
 from serverless_wasm.sources.fetch import Watch
 from serverless_wasm.wasm.artifacts import Cache
-from serverless_wasm.wasm.modules import InlineCompiler
+from serverless_wasm.wasm.code import InlineCompiler
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:

@@ -56,6 +56,8 @@ class ApplicationConfig:
     """Whether each invocation has a scratch folder."""
     precise_clocks: bool = False
     """Whether the clocks of WASI show nanoseconds."""
+    reuse: int = 1
+    """How many requests an instance of a component may answer."""
 
     @property
     def variables(self) -> dict[bytes, bytes]:

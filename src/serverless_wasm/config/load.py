@@ -125,6 +125,7 @@ def _application(
         key_value=places.key_value(table),
         tmp=table.tmp,
         precise_clocks=table.precise_clocks,
+        reuse=table.reuse,
         env=table.env,
         allowed_outbound_hosts=tuple(table.allowed_outbound_hosts),
         limits=replace(defaults, **written) if (written := _written(table.limits)) else defaults,

@@ -29,12 +29,12 @@ from serverless_wasm.config.store_tables import (
     StoreTable,
     VariableTable,
 )
-from serverless_wasm.config.table import Table
+from serverless_wasm.config.table import Table, count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-ABIS = ("cgi", "env", "wws")
+ABIS = ("cgi", "env", "wasi-http", "wws")
 """What the key `abi` may name; the names in the table of abi/__init__.py."""
 MAX_VARIABLES = 1000
 
@@ -100,12 +100,21 @@ class ApplicationTable(RouteTable):
     precise_clocks: bool = Field(
         default=False, description="true for clocks of nanoseconds, which measure neighbours, or false"
     )
+    reuse: Annotated[int, count(1, 1_000_000)] = 1
     limits: LimitsTable = Field(
         default=LimitsTable(), description='a table such as limits = { memory = "64MiB", timeout = "10s" }'
     )
     abi: Annotated[str, AfterValidator(_abi)] | None = Field(
         default=None, description=" or ".join(f'"{known}"' for known in ABIS)
     )
+
+    @field_validator("reuse")
+    @classmethod
+    def _fresh(cls, value: int, info: ValidationInfo) -> int:
+        """What an invocation has open is closed with it, and an instance would still know its numbers."""
+        if value > 1 and any(info.data.get(key) for key in ("mounts", "files", "tmp")):
+            raise ValueError("1 beside mounts, files or tmp, which are closed with each invocation")
+        return value
 
     @field_validator("digest")
     @classmethod

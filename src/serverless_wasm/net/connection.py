@@ -89,6 +89,17 @@ class Connection:
             if rest:  # through the loop between two pieces, however fast the other side takes them
                 await self._writable.wait(deadline)
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it is open, and the other side has sent nothing that was not read."""
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
     def close(self) -> None:
         """Wakes whoever waits, who then finds the socket closed, and frees the number."""
         self._readable.shut()

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ssl
 from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Protocol
 
 from serverless_wasm.alarms import Alarms
 from serverless_wasm.errors import CapabilityError, Failed, NotPermitted, NotThere, TooLarge
 from serverless_wasm.limits import Limits
 from serverless_wasm.net.connection import Connection
+from serverless_wasm.net.idle import Idle, Origin
 from serverless_wasm.net.interfaces import is_local
 from serverless_wasm.net.policy import Address, Policy, Target
 from serverless_wasm.net.resolve import Resolver
+from serverless_wasm.net.tls import trusting_the_system
 from serverless_wasm.text import printable
 
 Refused = Callable[[str, str, str], None]
@@ -27,20 +32,44 @@ _ADDRESSES_TRIED = 4  # so that each has a fair part of the deadline
 _REFUSALS_REPORTED = 10  # of one invocation; a guest may ask a hundred thousand times
 
 
+class Closing(Protocol):
+    """What an invocation has under way."""
+
+    def close(self) -> None:
+        """Ends it; may be called again."""
+
+
 class Network:
     """What guests reach the network through; one for all applications, each of which pays its own lookups."""
 
-    def __init__(self, *, resolver: Resolver | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        resolver: Resolver | None = None,
+        trust: Callable[[], ssl.SSLContext] = trusting_the_system,
+    ) -> None:
         self.resolver = resolver or Resolver()
         self._alarms = Alarms()
+        self._trust = trust
+        self.idle = Idle(self._alarms)
+        """Connections to HTTP servers between two requests."""
 
     def for_application(self, policy: Policy, limits: Limits) -> Outbound:
         """The share of one application of one deployment; needs no closing."""
         return Outbound(self, policy, limits)
 
+    @cached_property
+    def trusted(self) -> ssl.SSLContext:
+        """Whom guests may speak TLS with; read when the first of them does, which takes some milliseconds."""
+        context = self._trust()
+        context.set_alpn_protocols(["http/1.1"])
+        context.options |= ssl.OP_NO_RENEGOTIATION
+        return context
+
     def close(self) -> None:
-        """Looks no more names up; invocations close their own descriptors."""
+        """Looks no more names up, and keeps no connection; invocations close their own descriptors."""
         self.resolver.close()
+        self.idle.close()
 
     async def dial(
         self, addresses: Sequence[Address], port: int, limits: Limits, deadline: float
@@ -80,7 +109,18 @@ class Outbound:
         self.policy = policy
         self.limits = limits
         self.open = 0
-        """Descriptors in use now, those of connects under way included; Sockets keeps the count."""
+        """Descriptors in use now, those of connects under way and those that are idle included."""
+
+    def take(self) -> None:
+        """Counts one more; raises TooLarge when there are too many."""
+        most = self.limits.application_sockets
+        if self.open >= most and not self.network.idle.evict(self):
+            raise TooLarge(f"application_sockets: {most} are open, which is the limit")
+        self.open += 1
+
+    def give(self) -> None:
+        """Counts one less."""
+        self.open -= 1
 
     def for_invocation(self, refused: Refused) -> Sockets:
         """The descriptors of one invocation; whoever asked for them calls `close_all` at its end."""
@@ -93,10 +133,21 @@ class Sockets:
     Every operation may be cancelled at any time; one read and one write may wait on a descriptor at once.
     """
 
-    __slots__ = ("_closed", "_connections", "_next", "_open", "_outbound", "_refusals", "_refused")
+    __slots__ = (
+        "_closed",
+        "_connections",
+        "_next",
+        "_open",
+        "_refusals",
+        "_refused",
+        "exchanges",
+        "outbound",
+    )
 
     def __init__(self, outbound: Outbound, refused: Refused) -> None:
-        self._outbound = outbound
+        self.outbound = outbound
+        self.exchanges: set[Closing] = set()
+        """HTTP requests that are not over; each counts as a descriptor."""
         self._refused = refused
         self._refusals = 0
         self._connections: dict[int, Connection] = {}
@@ -163,6 +214,29 @@ class Sockets:
         while self._connections:
             self._connections.popitem()[1].close()
             self._give()
+        for exchange in list(self.exchanges):
+            exchange.close()
+
+    def enter(self) -> None:
+        """Counts one more of the invocation; raises TooLarge when there are too many."""
+        most = self.outbound.limits.sockets
+        if self._open >= most:
+            raise TooLarge(f"sockets: {most} are open, which is the limit")
+        self._open += 1
+
+    def leave(self) -> None:
+        """Counts one less."""
+        self._open -= 1
+
+    async def dial(self, origin: Origin, limits: Limits, deadline: float) -> Connection:
+        """Connects to an origin that the policy permits, before a time of the loop's clock.
+
+        Raises NotPermitted, having told `refused`; Failed when the name cannot be looked up; OSError.
+        """
+        addresses = await self._vetted(origin, deadline)
+        return await self.outbound.network.dial(
+            addresses[:_ADDRESSES_TRIED], origin.target.port, limits, deadline
+        )
 
     def _connection(self, descriptor: int) -> Connection:
         connection = self._connections.get(descriptor)
@@ -171,17 +245,16 @@ class Sockets:
         return connection
 
     def _take(self) -> None:
-        limits = self._outbound.limits
-        if self._open >= limits.sockets:
-            raise TooLarge(f"sockets: {limits.sockets} are open, which is the limit")
-        if self._outbound.open >= limits.application_sockets:
-            raise TooLarge(f"application_sockets: {limits.application_sockets} are open, which is the limit")
-        self._open += 1
-        self._outbound.open += 1
+        self.enter()
+        try:
+            self.outbound.take()
+        except TooLarge:
+            self.leave()
+            raise
 
     def _give(self) -> None:
-        self._open -= 1
-        self._outbound.open -= 1
+        self.leave()
+        self.outbound.give()
 
     async def _dial(self, text: bytes) -> Connection:
         try:
@@ -189,21 +262,21 @@ class Sockets:
         except NotPermitted as error:
             self._report(printable(text), str(error), "")
             raise
-        outbound, limits = self._outbound, self._outbound.limits
+        limits = self.outbound.limits
         deadline = asyncio.get_running_loop().time() + limits.connect_timeout
-        addresses = (await self._vetted(target, deadline))[:_ADDRESSES_TRIED]
         try:
-            return await outbound.network.dial(addresses, target.port, limits, deadline)
+            return await self.dial(Origin("tcp", target), limits, deadline)
         except OSError as error:
             raise _failure(error) from error
 
-    async def _vetted(self, target: Target, deadline: float) -> list[Address]:
-        policy, resolver = self._outbound.policy, self._outbound.network.resolver
-        decision = policy.permits_name("tcp", target)
+    async def _vetted(self, origin: Origin, deadline: float) -> list[Address]:
+        policy, resolver = self.outbound.policy, self.outbound.network.resolver
+        scheme, target = origin.scheme, origin.target
+        decision = policy.permits_name(scheme, target)
         if decision:
             vetted: list[Address] = []
-            for address in await resolver.resolve(target, payer=self._outbound, deadline=deadline):
-                decision = policy.permits_address("tcp", target, address, is_local)
+            for address in await resolver.resolve(target, payer=self.outbound, deadline=deadline):
+                decision = policy.permits_address(scheme, target, address, is_local)
                 vetted += [address] if decision else []
             if vetted:
                 return vetted

@@ -74,6 +74,7 @@ KINDS: Mapping[type[Event], Kind] = MappingProxyType(
             (events.StoreRefused, "warning"),
             (events.ApplicationBroken, "error"),
             (events.ModuleFetched, "info"),
+            (events.ModuleCompiling, "info"),
             (events.ServiceStarted, "info"),
             (events.ServiceStopped, "info"),
             (events.Reloaded, "info"),

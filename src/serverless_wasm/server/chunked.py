@@ -20,7 +20,7 @@ _QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t -\x7e\x80-\xff])*"'
 # RFC 9112 section 7.1.1 lets "bad whitespace" stand around `;` and `=`. Nobody sends it but to be misread.
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;%b(?:=(?:%b|%b))?)*\r\n" % (_TOKEN, _TOKEN, _QUOTED))
 _PLAIN_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
-_TRAILER = re.compile(rb"(%b):[\t \x21-\x7e\x80-\xff]*\r\n" % _TOKEN)
+_TRAILER = re.compile(rb"(%b):([\t \x21-\x7e\x80-\xff]*)\r\n" % _TOKEN)
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 """Fields that no trailer may have (RFC 9110 section 6.5.1): what they said would come too late."""
 
@@ -33,13 +33,15 @@ _SIZE_LINE, _DATA, _DATA_END, _TRAILER_LINE, _DONE = range(5)
 class Chunks:
     """Takes one body apart; `limit` is for the bytes of extensions and trailers, all together."""
 
-    __slots__ = ("_left", "_line", "_phase", "_room")
+    __slots__ = ("_left", "_line", "_phase", "_room", "trailers")
 
     def __init__(self, limit: int) -> None:
         self._left = 0
         self._line = b""
         self._phase = _SIZE_LINE
         self._room = limit
+        self.trailers: tuple[tuple[bytes, bytes], ...] = ()
+        """Fields behind the data, names in lower case; all of them once it is done."""
 
     @property
     def done(self) -> bool:
@@ -122,6 +124,7 @@ class Chunks:
         self._room -= _FREE  # however short it is: each takes some work
         if self._room < 0:
             raise BadRequest(_TOO_LONG[_TRAILER_LINE])
+        self.trailers += ((match[1].lower(), match[2].strip(b" \t")),)
 
 
 _TOO_LONG = {

@@ -11,11 +11,14 @@ from collections.abc import Callable
 from enum import Enum, auto
 
 from serverless_wasm.errors import Error
+from serverless_wasm.messages import Headers
 
 HIGH_WATER = 64 * 1024
 """Buffered bytes beyond which a door stops reading from its client."""
 LOW_WATER = HIGH_WATER // 2
 """Buffered bytes at which it goes on."""
+
+_NO_TRAILERS = Headers()
 
 
 class _State(Enum):
@@ -32,11 +35,14 @@ class Intake:
     """
 
     __slots__ = (
-        "_arrived", "_enough", "_error", "_most", "_on_read", "_state", "_waiting", "invited", "unwanted",
+        "_arrived", "_enough", "_error", "_most", "_on_read", "_state", "_waiting", "invited", "trailers",
+        "unwanted",
     )  # fmt: skip
 
     def __init__(self, on_read: Callable[[Intake], None], *, invited: bool = True) -> None:
         self.invited = invited
+        self.trailers = _NO_TRAILERS
+        """Fields behind it; known when it is whole."""
         self.unwanted = 0
         self._arrived = bytearray()  # in one piece: small ones would take fifty bytes each beside their own
         self._enough = 1

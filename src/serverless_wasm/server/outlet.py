@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Iterator
 
 from serverless_wasm.errors import Error
 from serverless_wasm.events import Emit
-from serverless_wasm.messages import Request, Response
+from serverless_wasm.messages import Request, Response, Streaming
 from serverless_wasm.server.pace import Pace
-from serverless_wasm.server.wire import BODILESS, Heads, fault_response, length
+from serverless_wasm.server.wire import BODILESS, Heads, fault_response, length, takes_trailers, trailing
 
 PIECE = 64 * 1024
 """Bytes given to the transport at once; it asks us to wait at 64 KiB, so it never holds twice as much."""
@@ -106,6 +106,8 @@ class Outlet:
         if not bare:
             try:
                 await self._write_chunks(pieces, size, chunked=chunked)
+                if chunked:
+                    self._send(b"0\r\n%b\r\n" % _trailers(request, chunks))
             except Exception as fault:
                 if not isinstance(fault, Error):
                     fault_response(self._emit, request.id, fault)
@@ -126,12 +128,16 @@ class Outlet:
                 await self.room()
         if size is not None and total < size:
             raise ValueError(f"a body of {total} bytes, and Content-Length says {size}")
-        if chunked:
-            self._send(b"0\r\n\r\n")
 
     def _send(self, data: bytes | memoryview) -> None:
         self._transport.write(data)
         self._pace.wrote(len(data))
+
+
+def _trailers(request: Request, chunks: AsyncIterator[bytes]) -> bytes:
+    if isinstance(chunks, Streaming) and takes_trailers(request):
+        return trailing(chunks.trailers)
+    return b""
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:

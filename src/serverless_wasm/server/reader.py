@@ -323,6 +323,8 @@ class Reader:
                 self._break_body(intake, error)
                 return len(data)
             ended = self._chunks.done
+            if ended and self._chunks.trailers:
+                intake.trailers = Headers(self._chunks.trailers)
         if ended:
             intake.end()
             self.intake = None

@@ -33,6 +33,27 @@ OURS = frozenset(
 )
 """Fields that no handler can set: those of one connection (RFC 9110 section 7.6.1), and the server's own."""
 
+_HEAD_ONLY = frozenset(
+    {
+        b"age",
+        b"authorization",
+        b"cache-control",
+        b"content-encoding",
+        b"content-range",
+        b"content-type",
+        b"expires",
+        b"host",
+        b"location",
+        b"max-forwards",
+        b"pragma",
+        b"retry-after",
+        b"set-cookie",
+        b"vary",
+        b"www-authenticate",
+    }
+)
+"""Fields that say how a message is to be handled, which is too late behind it (RFC 9110 section 6.5.1)."""
+
 BODILESS = frozenset({204, 205, 304})
 """Statuses whose responses have no body (RFC 9110 sections 15.3.5, 15.3.6, 15.4.5)."""
 
@@ -57,6 +78,20 @@ def fields(headers: Headers) -> list[tuple[bytes, bytes]]:
         if name not in OURS:
             kept.append((name, value))
     return kept
+
+
+def takes_trailers(request: Request) -> bool:
+    """Whether the client has said that it does something with them.
+
+    RFC 9110 section 6.5.1 has them sent only then, unless they may as well be lost, which no door can know.
+    """
+    said = b",".join(request.headers.all(b"te")).lower().split(b",")
+    return any(option.strip(b" \t") == b"trailers" for option in said)
+
+
+def trailing(headers: Headers) -> bytes:
+    """The trailer section of a body, without what must not be there; raises ValueError as `fields` does."""
+    return b"".join(b"%b: %b\r\n" % pair for pair in fields(headers) if pair[0] not in _HEAD_ONLY)
 
 
 def length(request: Request, response: Response) -> int | None:

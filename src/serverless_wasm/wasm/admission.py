@@ -15,6 +15,7 @@ from pathlib import Path
 
 from serverless_wasm.errors import Overloaded
 from serverless_wasm.limits import Limits
+from serverless_wasm.wasm.shelf import Shelf
 
 
 def machine_memory() -> int:
@@ -47,6 +48,8 @@ class Admission:
         self.memory = memory
         self.taken = 0
         self.committed = 0
+        self.shelf = Shelf()
+        """Instances that nobody uses at the moment: the oldest makes room for who comes."""
         self._crowd: deque[Gate] = deque()
 
     def enters(self, gate: Gate) -> bool:
@@ -80,11 +83,17 @@ class Admission:
         self.committed += more
 
     def _fits(self, gate: Gate) -> bool:
-        return (
-            gate.running < gate.room
-            and self.taken < self.slots
-            and (self.committed + gate.memory <= self.memory or not self.taken)
-        )
+        if gate.running >= gate.room:
+            return False
+        while not self._has_room(gate):
+            if not self.shelf.free_oldest():
+                return False
+        return True
+
+    def _has_room(self, gate: Gate) -> bool:
+        waiting = self.shelf
+        memory = self.committed + waiting.memory + gate.memory
+        return self.taken + len(waiting) < self.slots and (memory <= self.memory or not self.taken)
 
     def _take(self, gate: Gate) -> None:
         self.taken += 1

@@ -29,7 +29,7 @@ from serverless_wasm.errors import EngineError
 from serverless_wasm.events import Emit, Notice
 from serverless_wasm.wasm.binary import Beginning
 
-FORMAT = 3
+FORMAT = 4
 """To be raised when an entry, or a setting of the engine that changes code (wasm/engine.py), changes."""
 KEY_SIZE = 32
 ABANDONED = 3600.0
@@ -49,6 +49,8 @@ class Artifact:
     begins: Beginning
     imports_memory: bool
     """Whether the bytes import `env.memory`, which was made the module's own (binary.own_memory)."""
+    parts: tuple[str, ...] | None = None
+    """The digests of a component's modules; None for a core module."""
 
     def facts(self) -> dict[str, Any]:
         """The same as plain data; `from_facts` reads them."""
@@ -57,6 +59,7 @@ class Artifact:
             "memory": self.begins.memory,
             "table_elements": self.begins.table_elements,
             "imports_memory": self.imports_memory,
+            "parts": None if self.parts is None else list(self.parts),
         }
 
     @classmethod
@@ -68,8 +71,15 @@ class Artifact:
                 "memory": int(memory),
                 "table_elements": int(elements),
                 "imports_memory": bool(imports_memory),
-            }:
-                return cls(digest=digest, begins=Beginning(memory, elements), imports_memory=imports_memory)
+                "parts": None | [*_] as parts,
+            } if all(isinstance(part, str) for part in parts or ()):
+                begins = Beginning(memory, elements)
+                return cls(
+                    digest=digest,
+                    begins=begins,
+                    imports_memory=imports_memory,
+                    parts=None if parts is None else tuple(parts),
+                )
         raise ValueError("not the facts of a module")
 
 

@@ -22,10 +22,15 @@ PAGE = 65_536
 
 def require_module(data: bytes) -> None:
     """Raises CompileError, with a sentence of what it is instead, unless `data` begins as a core module."""
-    if data.startswith(MODULE):
-        return
     if data.startswith(COMPONENT):
-        raise CompileError("is a component; this release runs core modules: build for wasm32-unknown-unknown")
+        raise CompileError("is a component, where a core module is expected")
+    require_code(data)
+
+
+def require_code(data: bytes) -> None:
+    """Raises CompileError unless `data` begins as a core module or a component."""
+    if data.startswith((MODULE, COMPONENT)):
+        return
     if data.startswith(MAGIC):
         raise CompileError(f"is WebAssembly of an unknown version: {data[4:8].hex(' ')}")
     if data.lstrip()[:1] == b"(" or data.lstrip()[:2] == b";;":

@@ -79,6 +79,15 @@ wasmtime_error_t *wasmtime_linker_define_func_unchecked(
 wasmtime_error_t *wasmtime_linker_define_async_func(
     wasmtime_linker_t *, const char *module, size_t, const char *name, size_t, const wasm_functype_t *,
     wasmtime_func_async_callback_t, void *data, void (*finalizer)(void *));
+wasmtime_error_t *wasmtime_linker_define(
+    wasmtime_linker_t *, wasmtime_context_t *, const char *module, size_t, const char *name, size_t,
+    const wasmtime_extern_t *);
+bool wasmtime_linker_get(
+    const wasmtime_linker_t *, wasmtime_context_t *, const char *module, size_t, const char *name, size_t,
+    wasmtime_extern_t *);
+wasmtime_call_future_t *wasmtime_linker_instantiate_async(
+    const wasmtime_linker_t *, wasmtime_context_t *, const wasmtime_module_t *, wasmtime_instance_t *,
+    wasm_trap_t **, wasmtime_error_t **);
 wasmtime_error_t *wasmtime_linker_instantiate_pre(
     const wasmtime_linker_t *, const wasmtime_module_t *, wasmtime_instance_pre_t **);
 void wasmtime_instance_pre_delete(wasmtime_instance_pre_t *);

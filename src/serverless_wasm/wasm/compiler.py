@@ -16,7 +16,7 @@ from serverless_wasm.errors import CompileError
 from serverless_wasm.limits import MIB
 from serverless_wasm.text import printable
 from serverless_wasm.wasm.artifacts import Artifact, Cache, digest_of
-from serverless_wasm.wasm.binary import require_module
+from serverless_wasm.wasm.binary import require_code
 from serverless_wasm.wasm.child import Child, ChildEnded, ChildSettings
 from serverless_wasm.wasm.module_limits import ModuleLimits
 
@@ -94,7 +94,7 @@ class CompilerProcess:
 
         Raises CompileError, with the reason, when they are no module that may be compiled.
         """
-        require_module(data)
+        require_code(data)
         digest, found = await asyncio.to_thread(self._find, data)
         if found:
             return found

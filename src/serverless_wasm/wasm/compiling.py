@@ -21,8 +21,8 @@ from serverless_wasm.errors import CompileError
 from serverless_wasm.parent import end_with
 from serverless_wasm.wasm.artifacts import Cache
 from serverless_wasm.wasm.child import SIZE, ChildSettings
+from serverless_wasm.wasm.code import compile_code
 from serverless_wasm.wasm.engine import CompilingEngine
-from serverless_wasm.wasm.modules import compile_module
 
 NICE = 10
 _NO_MEMORY = f"(os error {errno.ENOMEM})"
@@ -48,7 +48,7 @@ class Workshop:
             _limit(resource.RLIMIT_AS, self._base + job["memory"])
         answer: dict[str, Any]
         try:
-            artifact = compile_module(self._engine, data, self._cache, self._structure)
+            artifact = compile_code(self._engine, data, self._cache, self._structure)
             answer = {"module": artifact.facts()}
         except CompileError as error:
             answer = {"exhausted": "memory"} if _NO_MEMORY in str(error) else {"refused": str(error)}

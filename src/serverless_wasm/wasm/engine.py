@@ -32,6 +32,10 @@ HOST_STACK = 256 * KIB
 MAPPINGS_PER_SLOT = 7  # five measured for a plain guest; a table and a grown memory may split two more
 MAPPINGS_PER_MODULE = 2  # its code and its facts, for as long as it is loaded
 MAPPINGS_RESERVED = 4_000  # the interpreter and its libraries, 300; the first thousand compiled modules
+INSTANCES_PER_SLOT = 64
+"""A guest of a component may be made of many modules: Python's of 14. Nothing is reserved for one."""
+TABLES_PER_SLOT = 2
+"""Guests of components whose modules have more of them together take those of others."""
 DEFAULT_SLOTS = 10_000
 MAX_MEMORY = 4 * 1024 * MIB
 SLOT_ADDRESSES = MAX_MEMORY + 34 * MIB
@@ -96,11 +100,12 @@ def _features(config: wasmtime.Config) -> None:
 
 
 def _pool(config: wasmtime.Config, slots: int, table_elements: int) -> None:
+    """One stack more than guests: a guest of a component may be called within a host call of its own."""
     pool = lib.wasmtime_pooling_allocation_config_new()
-    lib.wasmtime_pooling_allocation_config_total_core_instances_set(pool, slots)
+    lib.wasmtime_pooling_allocation_config_total_core_instances_set(pool, slots * INSTANCES_PER_SLOT)
     lib.wasmtime_pooling_allocation_config_total_memories_set(pool, slots)
-    lib.wasmtime_pooling_allocation_config_total_tables_set(pool, slots)
-    lib.wasmtime_pooling_allocation_config_total_stacks_set(pool, slots)
+    lib.wasmtime_pooling_allocation_config_total_tables_set(pool, slots * TABLES_PER_SLOT)
+    lib.wasmtime_pooling_allocation_config_total_stacks_set(pool, slots + 1)
     lib.wasmtime_pooling_allocation_config_max_memory_size_set(pool, MAX_MEMORY)
     lib.wasmtime_pooling_allocation_config_table_elements_set(pool, table_elements)
     lib.wasmtime_pooling_allocation_config_linear_memory_keep_resident_set(pool, KEEP_RESIDENT)
@@ -157,13 +162,23 @@ class Engine:
         self._answer = ffi.new("answer_t *")
         self._empty = ffi.new("guest_t *", {"answer": self._answer, "answers": True})[0]
         self._guests: list[Any] = []
+        self._memories: dict[Any, Any] = {}
 
     def lend_guest(self) -> Any:
-        """A guest_t for one fiber, empty; to be given back with `take_guest` once its store is freed."""
+        """A guest_t for one fiber, empty; to be given back with `free_guest`."""
         return self._guests.pop() if self._guests else ffi.new("guest_t *", self._empty)
 
-    def take_guest(self, guest: Any) -> None:
-        """Empties it and keeps it for the next fiber."""
+    def memory_of(self, guest: Any) -> Any:
+        """Where in a guest_t its memory is; they are few, and used again and again."""
+        place = self._memories.get(guest)
+        if place is None:
+            place = self._memories[guest] = ffi.addressof(guest, "memory", "of", "memory")
+        return place
+
+    def free_guest(self, guest: Any) -> None:
+        """Frees its store, if it has one, empties it and keeps it for the next fiber."""
+        if guest.store:
+            lib.wasmtime_store_delete(guest.store)
         guest[0] = self._empty
         self._guests.append(guest)
 

@@ -18,7 +18,8 @@ enum { EXTERN_FUNC = 0, EXTERN_MEMORY = 3 };     /* wasmtime/extern.h */
 enum { NAME_LIMIT = 65536, REASON_LIMIT = 256 }; /* abi/env.py, abi/response.py */
 
 EXPORT const char fast_sources[] = SOURCES;      /* the digest of these files, from hatch_build.py */
-EXPORT const size_t fast_sizes[] = {sizeof(plan_t), sizeof(answer_t), sizeof(guest_t)};
+EXPORT const size_t fast_sizes[] = {sizeof(plan_t), sizeof(answer_t), sizeof(guest_t),
+                                    sizeof(allocation_t)};
 
 /* A guest's steps */
 
@@ -34,21 +35,31 @@ static void make(guest_t *guest) {
       plan->recipe, guest->context, &guest->instance, &guest->trap, &guest->error);
 }
 
+static void look(guest_t *guest);
+
+/* Begins the next call; how it is over already, WAITS if it is not. */
+static int call(guest_t *guest) {
+  if (!guest->has_memory) look(guest);
+  if (guest->next == guest->plan->call_count) return OVER;
+  const call_t *call = &guest->plan->calls[guest->next++];
+  if (!wasmtime_instance_export_get(guest->context, &guest->instance, call->function.data,
+                                    call->function.size, &guest->function) ||
+      guest->function.kind != EXTERN_FUNC)
+    return LOST;
+  guest->future = wasmtime_func_call_async(guest->context, &guest->function.of.func, call->values,
+                                           call->count, NULL, 0, &guest->trap, &guest->error);
+  return WAITS;
+}
+
 static int step(guest_t *guest) {
-  while (wasmtime_call_future_poll(guest->future)) {
+  if (!guest->store) make(guest);
+  int how = guest->future ? WAITS : call(guest); /* without a future it has answered before (reuse.py) */
+  while (how == WAITS && wasmtime_call_future_poll(guest->future)) {
     wasmtime_call_future_delete(guest->future);
     guest->future = NULL;
-    if (guest->trap || guest->error || guest->failed) return FAILED;
-    if (guest->next == guest->plan->call_count) return OVER;
-    const call_t *call = &guest->plan->calls[guest->next++];
-    if (!wasmtime_instance_export_get(guest->context, &guest->instance, call->function.data,
-                                      call->function.size, &guest->function) ||
-        guest->function.kind != EXTERN_FUNC)
-      return LOST;
-    guest->future = wasmtime_func_call_async(guest->context, &guest->function.of.func, call->values,
-                                             call->count, NULL, 0, &guest->trap, &guest->error);
+    how = guest->trap || guest->error || guest->failed ? FAILED : call(guest);
   }
-  return WAITS;
+  return how;
 }
 
 static void look(guest_t *guest) {
@@ -67,10 +78,27 @@ EXPORT int guest_go(guest_t *guest) {
   answer->touched = answer->has_body = false;
   answer->status = answer->fields = answer->used = 0;
   answer->header_bytes = 0;
-  if (!guest->store) make(guest);
   int how = step(guest);
   look(guest);
   return how;
+}
+
+/* Calls a guest's allocator, which never gives the loop away; how it ended, WAITS being that it takes too long. */
+EXPORT int guest_allocate(wasmtime_context_t *context, const wasmtime_func_t *function, allocation_t *wanted) {
+  wasmtime_val_t result, values[4] = {{.kind = 0}, {.kind = 0}, {.kind = 0}, {.kind = 0}};
+  values[2].of.i32 = (int32_t)wanted->align;
+  values[3].of.i32 = (int32_t)wanted->size;
+  wanted->trap = NULL;
+  wanted->error = NULL;
+  wasmtime_call_future_t *future =
+      wasmtime_func_call_async(context, function, values, 4, &result, 1, &wanted->trap, &wanted->error);
+  bool over = false;
+  for (uint32_t tick = 0; tick < wanted->patience && !over; tick++) over = wasmtime_call_future_poll(future);
+  wasmtime_call_future_delete(future);
+  if (!over) return WAITS;
+  if (wanted->trap || wanted->error) return FAILED;
+  wanted->place = (uint32_t)result.of.i32;
+  return OVER;
 }
 
 /* Host functions */

@@ -35,6 +35,7 @@ from serverless_wasm.wasm.engine import SLICE_TICKS, TICK, Engine
 from serverless_wasm.wasm.memory import Memory
 from serverless_wasm.wasm.plan import Plan
 from serverless_wasm.wasm.pure import LOST, OVER
+from serverless_wasm.wasm.shelf import Instance
 
 _WAITS = 8  # waits in a row that may have been over at once: each costs the loop some 50 us
 _HOST_FAILED = b"host function failed"
@@ -83,17 +84,19 @@ class Watch(Alarm):
 class Fiber:
     """One instance in a fresh store, for one invocation.
 
+    `instance` is one that has answered before, else a new one is made.
     `owner` is whatever the host functions work for. `deadline` is a time of the event loop's clock.
     Busy fibers of one `share` take their slices from the same share of the processor; `number` is what
     the scheduler leaves as a trace while they run.
     """
 
     __slots__ = (
-        "_engine", "_plan", "_rested", "_waits", "answer", "background", "budget", "busy", "deadline",
-        "deliver", "failure", "held", "memory", "number", "own", "owner", "share", "waiting", "watch",
+        "_engine", "_plan", "_rested", "_waits", "answer", "background", "budget", "busy", "crossing",
+        "deadline", "deliver", "failure", "held", "memory", "number", "own", "owner", "share", "waiting",
+        "watch",
     )  # fmt: skip
 
-    def __init__(self, engine: Engine, plan: Plan, owner: Any) -> None:
+    def __init__(self, engine: Engine, plan: Plan, owner: Any, instance: Instance | None = None) -> None:
         self.owner = owner
         self.deadline = 0.0
         self.watch: Watch | None = None  # once it has waited
@@ -101,6 +104,8 @@ class Fiber:
         self.waiting: Awaitable[Any] | None = None
         self.deliver: Callable[[Any], None] | None = None
         self.answer: Any = None
+        self.crossing: Any = None
+        """What host functions of components work with (components/crossing.py)."""
         self.memory: Memory | None = None
         self.busy = 0.0
         self.share: Hashable = None
@@ -112,8 +117,34 @@ class Fiber:
         self._rested = 0.0
         self._plan = plan
         self._engine = engine
-        self.own = own = engine.lend_guest()
-        own.plan = plan.own
+        if instance is None:
+            self.own = own = engine.lend_guest()
+            own.plan = plan.own
+        else:
+            self._resume(instance)
+
+    def _resume(self, instance: Instance) -> None:
+        """Takes over an instance that has answered before, as if it had just been made."""
+        self.own = own = instance.own
+        self.memory, self.crossing = instance.memory, instance.crossing
+        own.host_calls = own.next = 0
+        if own.plan.counts_fuel:
+            lib.wasmtime_context_set_fuel(own.context, own.plan.fuel)
+        self.renew_slice()
+
+    def keep(self, answered: int) -> Instance:
+        """The instance, for another fiber of the same plan; this one must not be touched any more."""
+        if self.watch is not None:
+            self.watch.cancel()
+        own, self.own = self.own, None
+        return Instance(
+            engine=self._engine,
+            own=own,
+            memory=self.memory,
+            crossing=self.crossing,
+            answered=answered,
+            since=asyncio.get_running_loop().time(),
+        )
 
     @property
     def host_calls(self) -> int:
@@ -136,7 +167,7 @@ class Fiber:
         GuestTrap when there is no such function to call.
         """
         own = self.own
-        how = self._engine.steps.guest_go(own)
+        how = self._plan.go(own)
         if own.answer.touched:
             self.collect()
         if how > OVER or self.failure is not None:
@@ -156,13 +187,14 @@ class Fiber:
 
         Raises GuestTrap when there is none.
         """
-        item = ffi.addressof(self.own, "memory")
-        if not self.own.has_memory:
+        own = self.own
+        if not own.has_memory:
+            item = ffi.addressof(own, "memory")
             found = lib.wasmtime_caller_export_get(caller, b"memory", 6, item)
             if not found or item.kind != EXTERN_MEMORY:
                 raise GuestTrap("the module exports no memory")
-            self.own.has_memory = True
-        self.memory = Memory(self.own.context, ffi.addressof(item, "of", "memory"))
+            own.has_memory = True
+        self.memory = Memory(own.context, self._engine.memory_of(own))
         return self.memory
 
     def memory_size(self) -> int:
@@ -202,6 +234,11 @@ class Fiber:
         """Raises HostLimit: the budget is spent."""
         raise HostLimit(f"host_calls: more than {self.budget}")
 
+    def allocate(self, function: Any, wanted: Any) -> int:
+        """Calls the guest's allocator from within one of its host calls; an allocation_t says how it went."""
+        how: int = self._engine.steps.guest_allocate(self.own.context, function, wanted)
+        return how
+
     def fail(self, failure: BaseException) -> Any:
         """Records why a host function ends the guest, and makes the trap that does so."""
         if self.failure is None:
@@ -211,7 +248,7 @@ class Fiber:
     def _fail(self, how: int) -> None:
         """Raises the InvocationError of a call that ended badly."""
         own = self.own
-        text = _trap_of(own.trap) if own.trap else None
+        text = trap_of(own.trap) if own.trap else None
         words = message_of(own.error) if own.error else None
         own.trap = own.error = NULL
         if self.failure is not None:
@@ -241,12 +278,10 @@ class Fiber:
         if self.memory is not None:
             self.memory.close()
         own, self.own = self.own, None  # it is another fiber's soon; a second close would give it to two
-        if own.store:
-            lib.wasmtime_store_delete(own.store)
-        self._engine.take_guest(own)
+        self._engine.free_guest(own)
 
 
-def _trap_of(trap: Any) -> InvocationError:
+def trap_of(trap: Any) -> InvocationError:
     """Takes a trap's code and first line, and frees it."""
     code, text = ffi.new("uint8_t *"), ffi.new("wasm_byte_vec_t *")
     known = lib.wasmtime_trap_code(trap, code)

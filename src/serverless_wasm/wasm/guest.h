@@ -52,3 +52,12 @@ typedef struct {
   uint64_t host_calls;
   size_t next;                    /* of the plan's calls */
 } guest_t;
+
+/* A call of a guest's allocator within one of its host calls (components/crossing.py). */
+typedef struct {
+  uint32_t align, size;
+  uint32_t patience;              /* ticks of the epoch that it may take */
+  uint32_t place;                 /* what it returned */
+  wasm_trap_t *trap;
+  wasmtime_error_t *error;
+} allocation_t;

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from struct import Struct
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from serverless_wasm.errors import CapabilityError, EngineError, LinkError
 from serverless_wasm.text import printable
+from serverless_wasm.wasm.binary import Beginning
 from serverless_wasm.wasm.capi import KIND_OF_TYPE, NULL, ffi, lib, message_of
 from serverless_wasm.wasm.engine import Engine
 from serverless_wasm.wasm.fast import CompiledSteps
@@ -64,9 +65,9 @@ Kind.WINDOW = Kind(("i32", "i64"), item=1)
 Kind.SPAN = Kind.array(1)
 
 
-_RAW = {"i32": "I12x", "i64": "Q8x"}
+RAW = {"i32": "I12x", "i64": "Q8x"}
 """How `struct` reads a wasmtime_val_raw_t, unsigned; of an i32 only four bytes mean anything."""
-_TYPED = {"i32": "8xI20x", "i64": "8xQ16x"}
+TYPED = {"i32": "8xI20x", "i64": "8xQ16x"}
 """The same for a wasmtime_val_t, which has its kind in front."""
 Arguments = Callable[[Fiber, Any, Any], list[Any]]
 """Makes a host function's arguments of the caller and the values that it passed."""
@@ -106,6 +107,16 @@ class HostFunction:
         return FunctionType(core, (self.result,) if self.result else ())
 
 
+class Runnable(Protocol):
+    """What guests are made of: a module, or a component."""
+
+    digest: str
+    begins: Beginning
+
+    def close(self) -> None:
+        """Frees the compiled code once no instance uses it."""
+
+
 @dataclass(frozen=True, slots=True)
 class LinkedModule:
     """A module with its imports resolved, and how to run it; instances of it cost microseconds.
@@ -113,10 +124,11 @@ class LinkedModule:
     The recipe is freed with the last plan made of it; instances that are alive keep what they need.
     """
 
-    module: Module
+    module: Runnable
     recipe: Any
     plan: Plan
-    linker: Linker  # keeps the callbacks alive
+    kept: Any
+    """What the engine may call as long as there are guests of it."""
     namespaces: frozenset[str]
     """The module names that it imports from."""
 
@@ -136,6 +148,11 @@ class Linker:
         self._answered = ffi.callback("bool(void *)", self._is_answered, error=True)
         self._callbacks: list[Any] = []
 
+    @property
+    def ready(self) -> tuple[Any, Any]:
+        """Whether a function that waits has ended, for the engine to ask: one that does, one that did not."""
+        return self._ready, self._answered
+
     def define(self, function: HostFunction) -> None:
         """Adds one host function."""
         self._offered[function.module, function.name] = function.type
@@ -152,7 +169,7 @@ class Linker:
         namespace, name, kind = (
             function.module.encode(),
             function.name.encode(),
-            _function_type(function.type),
+            function_type(function.type),
         )
         error = define(self._pointer, namespace, len(namespace), name, len(name), kind, called, data, NULL)
         lib.wasm_functype_delete(kind)
@@ -194,7 +211,7 @@ class Linker:
     def _immediate(self, function: HostFunction) -> Callable[..., Any]:
         """The C callback of a function that answers at once."""
         scheduler, call, result = self._scheduler, function.call, function.result
-        arguments, is_wide = _arguments(function, _RAW), result == "i64"
+        arguments, is_wide = _arguments(function, RAW), result == "i64"
         if function.compiled:
             arguments = _after_collecting(arguments)
 
@@ -221,7 +238,7 @@ class Linker:
     def _waiting(self, function: HostFunction) -> Callable[..., None]:
         """The C callback of a function that suspends the guest until its coroutine has ended."""
         scheduler, call, result = self._scheduler, function.call, function.result
-        arguments, ready, answered = _arguments(function, _TYPED), self._ready, self._answered
+        arguments, ready, answered = _arguments(function, TYPED), self._ready, self._answered
 
         def callback(
             _env: Any, caller: Any, values: Any, _n: int, results: Any, _m: int, trap: Any, continuation: Any
@@ -339,7 +356,7 @@ def _places(params: tuple[Kind, ...]) -> list[tuple[int, bool, int, int]]:
     return places
 
 
-def _function_type(wanted: FunctionType) -> Any:
+def function_type(wanted: FunctionType) -> Any:
     vectors = []
     for names in (wanted.params, wanted.results):
         vector = ffi.new("wasm_valtype_vec_t *")

@@ -6,12 +6,9 @@ It must never give bytes to the engine whose structure was not checked.
 
 from __future__ import annotations
 
-import asyncio
 import json
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -30,6 +27,9 @@ from serverless_wasm.wasm.module_limits import ModuleLimits
 SHAPE_LIMIT = MIB
 """Bytes that the cache keeps of a module's imports and exports: 20,000 with names of 30 letters. What has
 more is asked of the engine each time it is loaded."""
+
+
+_PART = b"a module of a component\0"  # so that it is not taken for the same module alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,38 +226,18 @@ class Compiler:
         return Module(artifact, wheel, shape)
 
 
-class InlineCompiler:
-    """Compiles as wasm/compiler.py's process does, but in a thread of this process, without its limits."""
-
-    def __init__(self, cache: Cache, *, fuel: bool = False, limits: ModuleLimits | None = None) -> None:
-        self._cache = cache
-        self._limits = limits or ModuleLimits()
-        self._engine = CompilingEngine(fuel=fuel)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compiler")
-
-    async def compile(self, data: bytes) -> Artifact:
-        """The artifact of these bytes, in its turn; raises CompileError."""
-        loop = asyncio.get_running_loop()
-        work = partial(compile_module, self._engine, data, self._cache, self._limits)
-        return await loop.run_in_executor(self._thread, work)
-
-    async def close(self) -> None:
-        """Waits for what is being compiled, then frees the engine."""
-        await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
-        self._engine.close()
-
-
 def compile_module(
-    engine: Engine | CompilingEngine, data: bytes, cache: Cache, limits: ModuleLimits
+    engine: Engine | CompilingEngine, data: bytes, cache: Cache, limits: ModuleLimits, *, part: bool = False
 ) -> Artifact:
     """Has the module of these bytes in the cache, from where `load_module` takes it.
 
+    One that is `part` of a component is left as it is: others of the component may give it its memory.
     Raises CompileError when they are not a valid module, are beyond a limit, or cannot be kept.
     """
     require_module(data)
-    digest = digest_of(data)
+    digest = digest_of(_PART + data if part else data)
     found = _load(engine, cache, digest)
-    artifact, wheel = found or _compile(engine, data, digest, limits)
+    artifact, wheel = found or _compile(engine, data, digest, limits, part=part)
     try:
         if not found:
             cache.put(_entry(artifact, wheel, Shape.of(artifact, wheel)), fuel=engine.fuel)
@@ -304,12 +284,12 @@ def _load(
 
 
 def _compile(
-    engine: Engine | CompilingEngine, data: bytes, digest: str, limits: ModuleLimits
+    engine: Engine | CompilingEngine, data: bytes, digest: str, limits: ModuleLimits, *, part: bool = False
 ) -> tuple[Artifact, wasmtime.Module]:
     structure.check(data, limits)
     try:
         wasmtime.Module.validate(engine.wheel, data)  # as given: own_memory could hide a mistake
-        owned = own_memory(data)
+        owned = data if part else own_memory(data)
         wheel = wasmtime.Module(engine.wheel, owned)
     except wasmtime.WasmtimeError as error:
         raise CompileError(f"is not valid: {printable(str(error))}") from error

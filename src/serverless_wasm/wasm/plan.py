@@ -40,11 +40,13 @@ class Terms:
 class Plan:
     """A module's recipe, to be run on these terms; `own` is the structure of guest.h."""
 
-    __slots__ = ("_kept", "limits", "own")
+    __slots__ = ("_kept", "go", "limits", "own")
 
     def __init__(self, engine: Engine, recipe: Any, terms: Terms) -> None:
         limits = terms.limits
         self.limits = limits
+        self.go = engine.steps.guest_go
+        """What a guest's steps are made with, which takes its guest_t (pure.py)."""
         self._kept: list[Any] = [recipe]
         calls = self._keep(ffi.new("call_t[]", [self._call(call) for call in terms.calls]))
         pairs = sorted(terms.variables.items(), key=lambda pair: (len(pair[0]), pair[0]))

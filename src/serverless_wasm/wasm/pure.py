@@ -27,11 +27,28 @@ class PureSteps:
         places = self._places.get(guest)
         if places is None:
             places = self._places[guest] = _Places(guest)
-        if not guest.store:
-            _make(guest, places)
         how = _step(guest, places)
         _look(guest, places)
         return how
+
+    def guest_allocate(self, context: Any, function: Any, wanted: Any) -> int:
+        """Calls a guest's allocator, which never gives the loop away; WAITS says that it takes too long."""
+        values = ffi.new("wasmtime_val_t[4]", [(0, {"i64": 0})] * 4)
+        values[2].of.i64, values[3].of.i64 = wanted.align, wanted.size
+        result = ffi.new("wasmtime_val_t *")
+        wanted.trap, wanted.error = NULL, NULL
+        future = lib.wasmtime_func_call_async(
+            context, function, values, 4, result, 1,
+            ffi.addressof(wanted, "trap"), ffi.addressof(wanted, "error"),
+        )  # fmt: skip
+        over = any(lib.wasmtime_call_future_poll(future) for _ in range(wanted.patience))
+        lib.wasmtime_call_future_delete(future)
+        if not over:
+            return WAITS
+        if wanted.trap or wanted.error:
+            return FAILED
+        wanted.place = result.of.i32 & 0xFFFFFFFF
+        return OVER
 
 
 class _Places:
@@ -64,23 +81,33 @@ def _make(guest: Any, places: _Places) -> None:
 
 
 def _step(guest: Any, places: _Places) -> int:
-    future = guest.future
-    while lib.wasmtime_call_future_poll(future):
-        lib.wasmtime_call_future_delete(future)
+    if not guest.store:
+        _make(guest, places)
+    how = (
+        WAITS if guest.future else _call(guest, places)
+    )  # without a future it has answered before (reuse.py)
+    while how == WAITS and lib.wasmtime_call_future_poll(guest.future):
+        lib.wasmtime_call_future_delete(guest.future)
         guest.future = NULL
-        if guest.trap or guest.error or guest.failed:
-            return FAILED
-        done, plan = guest.next, guest.plan
-        if done == plan.call_count:
-            return OVER
-        guest.next, call, context = done + 1, plan.calls[done], guest.context
-        name, size = call.function.data, call.function.size
-        found = lib.wasmtime_instance_export_get(context, places.instance, name, size, places.function)
-        if not found or places.function.kind != EXTERN_FUNC:
-            return LOST
-        guest.future = future = lib.wasmtime_func_call_async(
-            context, places.called, call.values, call.count, NULL, 0, places.trap, places.error
-        )
+        how = FAILED if guest.trap or guest.error or guest.failed else _call(guest, places)
+    return how
+
+
+def _call(guest: Any, places: _Places) -> int:
+    """Begins the next call; how it is over already, WAITS if it is not."""
+    if not guest.has_memory:
+        _look(guest, places)
+    done, plan = guest.next, guest.plan
+    if done == plan.call_count:
+        return OVER
+    guest.next, call, context = done + 1, plan.calls[done], guest.context
+    name, size = call.function.data, call.function.size
+    found = lib.wasmtime_instance_export_get(context, places.instance, name, size, places.function)
+    if not found or places.function.kind != EXTERN_FUNC:
+        return LOST
+    guest.future = lib.wasmtime_func_call_async(
+        context, places.called, call.values, call.count, NULL, 0, places.trap, places.error
+    )
     return WAITS
 
 

@@ -93,6 +93,11 @@ class Namespace:
         self._most_bytes = max(MANY_BYTES, settings.value)
 
     @property
+    def name(self) -> str:
+        """That of the store's table, by which an application is granted it."""
+        return self._settings.name
+
+    @property
     def largest(self) -> int:
         """Bytes of the largest value."""
         return self._settings.value

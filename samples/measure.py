@@ -23,7 +23,8 @@ from statistics import median
 from typing import Any
 
 SAMPLES = Path(__file__).parent
-MODULES = SAMPLES.parent.parent / ".samples"
+FOLDERS = ("cgi", "components")
+MODULES = SAMPLES.parent / ".samples"
 HEAD = 'listen_address = "127.0.0.1:0"\n[server]\nworkers = 1\n'
 AT_LEAST, AT_MOST, SECONDS = 20, 2000, 3.0
 
@@ -32,8 +33,8 @@ AT_LEAST, AT_MOST, SECONDS = 20, 2000, 3.0
 def service(folder: Path) -> Iterator[tuple[int, subprocess.Popen[str]]]:
     """The port it listens on, and the process."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "serverless_wasm", "samples/cgi/config.toml"],
-        cwd=folder,
+        [sys.executable, "-m", "serverless_wasm", "config.toml"],
+        cwd=folder / "samples/one",
         env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache")},
         stderr=subprocess.PIPE,
         text=True,
@@ -80,27 +81,28 @@ def requests(port: int, path: str, process: subprocess.Popen[str]) -> list[dict[
     return records[5:]
 
 
-def prepared(folder: Path, table: str) -> Path:
+def prepared(folder: Path, samples: Path, table: str) -> Path:
     """Makes the folder that one sample is served from; its module."""
     module = MODULES / Path(*re.findall(r'file_path = ".*/(.*)"', table))
     (folder / ".samples").mkdir()
     shutil.copy(module, folder / ".samples")
-    shutil.copytree(SAMPLES, folder / "samples/cgi")
-    (folder / "samples/cgi/config.toml").write_text(f"{HEAD}[[applications]]\n{table}")
+    shutil.copytree(samples, folder / "samples/one")
+    (folder / "samples/one/config.toml").write_text(f"{HEAD}[[applications]]\n{table}")
     return module
 
 
-def row(path: str, table: str) -> str:
+def row(samples: Path, table: str) -> str:
     """A sample's figures, in the columns that HEADING names."""
+    path = re.findall(r'url_path = "(.*?)(?:/\.\.\.)?"', table)[0]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        size = prepared(folder, table).stat().st_size
+        module = prepared(folder, samples, table)
         compiling = start(folder) - start(folder)
         with service(folder) as (port, process):
             records = requests(port, path, process)
     cells = [
-        f"`{path[1:]}`",
-        f"{size:,}",
+        f"`{'component-' if samples.name == 'components' else ''}{path[1:]}`",
+        f"{module.stat().st_size:,}",
         f"{max(compiling, 0):.1f} s",
         *(f"{median(each[key] for each in records):.2f} ms" for key in ("wall_ms", "cpu_ms")),
         str(records[0]["host_calls"]),
@@ -117,10 +119,11 @@ HEADING = """| sample | bytes | compile | wall | processor | host calls | memory
 def main(wanted: list[str]) -> None:
     """Prints the table of the samples whose modules are wanted."""
     sys.stdout.write(HEADING)
-    for table in (SAMPLES / "config.toml").read_text().split("[[applications]]\n")[1:]:
-        if any(f'/{module}.wasm"' in table for module in wanted):
-            sys.stdout.write(row(re.findall(r'url_path = "(.*)"', table)[0], table))
-            sys.stdout.flush()
+    for samples in (SAMPLES / name for name in FOLDERS):
+        for table in (samples / "config.toml").read_text().split("[[applications]]\n")[1:]:
+            if any(f'/{module}.wasm"' in table for module in wanted):
+                sys.stdout.write(row(samples, table))
+                sys.stdout.flush()
 
 
 main(sys.argv[1:])

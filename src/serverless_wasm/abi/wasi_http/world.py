@@ -1,0 +1,150 @@
+"""What one guest of a component sees of the host: its invocation, its handles, its clocks and streams.
+
+An invocation comes in; every host function is called with the world that was made of it.
+It must never outlive the invocation: `close` drops whatever the guest has left, children first.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from serverless_wasm.abi.base import Invocation
+from serverless_wasm.abi.wasi.clocks import QUANTUM, Clocks
+from serverless_wasm.abi.wasi.descriptors import Messages
+from serverless_wasm.abi.wasi_http.interface import Resource
+from serverless_wasm.errors import GuestTrap, HostLimit
+from serverless_wasm.text import TEXT_LIMIT
+
+FIRST = 3
+"""The numbers below are those that an entry is called with."""
+MOST_HANDLES = 10_000
+"""Of one invocation; each is an object of some hundred bytes here."""
+
+
+class Handles:
+    """The table of a guest's handles: numbers from FIRST up, used again once they are free."""
+
+    __slots__ = ("_free", "_table")
+
+    def __init__(self) -> None:
+        # Number 0 is none (CanonicalABI.md, `Table`); the next ones are for `place`.
+        self._table: list[Resource | None] = [None] * FIRST
+        self._free: list[int] = []
+
+    def add(self, resource: Resource) -> int:
+        """The number of a new handle; raises HostLimit when there are too many."""
+        if resource.parent is not None:
+            resource.parent.children += 1
+        if self._free:
+            number = self._free.pop()
+            self._table[number] = resource
+            return number
+        if len(self._table) > MOST_HANDLES:
+            raise HostLimit(f"handles: more than {MOST_HANDLES}")
+        self._table.append(resource)
+        return len(self._table) - 1
+
+    def place(self, number: int, resource: Resource) -> None:
+        """Makes a number below FIRST the handle of a resource, in place of what was there."""
+        before = self._table[number]
+        if before is not None:
+            before.drop()
+        self._table[number] = resource
+
+    def get(self, number: int, name: str) -> Resource:
+        """What a handle stands for; raises GuestTrap unless it is one of a resource of that name."""
+        resource = self._table[number] if number < len(self._table) else None
+        if resource is None:
+            raise GuestTrap(f"handle: {number} is none")
+        if resource.name != name:
+            raise GuestTrap(f"handle: {number} is of {resource.name}, not {name}")
+        return resource
+
+    def take(self, number: int, name: str) -> Resource:
+        """As `get`, and the handle is gone; raises GuestTrap while others depend on it."""
+        resource = self.get(number, name)
+        if resource.children:
+            raise GuestTrap(f"handle: {resource.name} is given away before what was made of it")
+        self._table[number] = None
+        if number >= FIRST:
+            self._free.append(number)
+        if resource.parent is not None:
+            resource.parent.children -= 1
+        return resource
+
+    def drop(self, number: int, name: str) -> None:
+        """Drops a handle, as the guest asks for."""
+        self.take(number, name).drop()
+
+    def close(self) -> None:
+        """Drops all that is left, the youngest first."""
+        left = [resource for resource in self._table if resource is not None]
+        self._table, self._free = [None] * FIRST, []
+        for resource in sorted(left, key=_depth, reverse=True):
+            resource.drop()
+
+
+def _depth(resource: Resource) -> int:
+    """How many resources it depends on."""
+    return 0 if resource.parent is None else 1 + _depth(resource.parent)
+
+
+class Flushing(Protocol):
+    """What the guest has written for its client, and what may be under way already."""
+
+    def flush(self) -> None:
+        """Hands it on: the guest is about to wait."""
+
+
+class Closing(Protocol):
+    """State that an interface keeps for one guest."""
+
+    def close(self) -> None:
+        """Frees it, whatever happened."""
+
+    async def finish(self) -> None:
+        """Keeps what was written; called once the guest has ended well."""
+
+
+class World:
+    """All that the host functions of one component's guest work on."""
+
+    __slots__ = ("_messages", "answer", "clocks", "files", "handles", "invocation")
+
+    def __init__(self, invocation: Invocation) -> None:
+        self.invocation = invocation
+        self.handles = Handles()
+        self.answer: Flushing | None = None
+        """What `response-outparam.set` sets."""
+        self._messages: Messages | None = None
+        self.files: Closing | None = None
+        """What wasi:filesystem has open, once it was asked for anything."""
+        precise = invocation.grants.precise_clocks
+        self.clocks = Clocks(1 if precise else QUANTUM)
+
+    @property
+    def messages(self) -> Messages:
+        """What the guest prints: lines of its application's log."""
+        if self._messages is None:
+            self._messages = Messages(self._log, TEXT_LIMIT)
+        return self._messages
+
+    def _log(self, line: bytes) -> None:
+        self.invocation.log(line)  # of the moment: the next request's guest may be the same
+
+    def flush(self) -> None:
+        """Hands on what the guest has written to its client: it is about to wait."""
+        if self.answer is not None:
+            self.answer.flush()
+
+    def rest(self) -> None:
+        """The guest has answered: what it has begun to print is a line."""
+        if self._messages is not None:
+            self._messages.close()
+
+    def close(self) -> None:
+        """Drops what the guest has left."""
+        self.rest()
+        self.handles.close()
+        if self.files is not None:
+            self.files.close()

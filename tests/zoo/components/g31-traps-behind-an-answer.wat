@@ -1,0 +1,3 @@
+;; G31: a trap once all is said, and nothing was sent
+;; expect: 500 trap
+(func $hostile (call $x) unreachable)
