@@ -84,6 +84,11 @@ def beginning(data: bytes) -> Beginning:
     return Beginning(memory, table)
 
 
+def memories(data: bytes) -> int:
+    """How many the module has of its own."""
+    return sum(read_unsigned(payload, 0)[0] for kind, payload in reader.sections(data) if kind == MEMORIES)
+
+
 def _minimums(payload: bytes, before: int) -> Iterator[int]:
     count, at = read_unsigned(payload, 0)
     for _ in range(count):

@@ -15,7 +15,7 @@ import msgspec
 
 from serverless_wasm.errors import CompileError
 from serverless_wasm.wasm.artifacts import Artifact, Cache, Entry, digest_of
-from serverless_wasm.wasm.binary import COMPONENT, Beginning, beginning
+from serverless_wasm.wasm.binary import COMPONENT, Beginning, beginning, memories
 from serverless_wasm.wasm.components.blueprint import Blueprint
 from serverless_wasm.wasm.components.component import Component
 from serverless_wasm.wasm.components.reader import read
@@ -68,8 +68,7 @@ def compile_code(
 def _compile_component(
     engine: Engine | CompilingEngine, data: bytes, cache: Cache, limits: ModuleLimits
 ) -> Artifact:
-    blueprint, modules = read(data)
-    validate_component(engine.wheel, data)
+    blueprint, modules = _read(engine, data)
     parts = [compile_module(engine, each, cache, limits, part=True) for each in modules]
     artifact = _artifact(data, modules, tuple(part.digest for part in parts))
     try:
@@ -79,10 +78,19 @@ def _compile_component(
     return artifact
 
 
-def look_into(engine: Engine, data: bytes) -> Component:
-    """A component that cannot be run, as its modules are not compiled; raises CompileError."""
+def _read(engine: Engine | CompilingEngine, data: bytes) -> tuple[Blueprint, tuple[bytes, ...]]:
+    """A component taken apart; raises CompileError unless it is valid, and can be run."""
     blueprint, modules = read(data)
     validate_component(engine.wheel, data)
+    count = sum(memories(modules[step.module]) for step in blueprint.steps)
+    if count > 1:
+        raise CompileError(f"has {count} memories, where one is supported")
+    return blueprint, modules
+
+
+def look_into(engine: Engine, data: bytes) -> Component:
+    """A component that cannot be run, as its modules are not compiled; raises CompileError."""
+    blueprint, modules = _read(engine, data)
     return Component(_artifact(data, modules, ()), blueprint, ())
 
 

@@ -84,8 +84,6 @@ class WasiHttpAbi:
         kept = False
         try:
             whole = await run_fiber(self._scheduler, fiber)
-            if world.files is not None:
-                await world.files.finish()
             response = answer.finish()
             answered = 1 + (instance.answered if instance else 0)
             kept = whole and answered < reuse

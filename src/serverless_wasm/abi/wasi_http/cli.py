@@ -84,8 +84,12 @@ def _stdin(world: World) -> InputStream:
     return InputStream(Given(b""))
 
 
-def _output(world: World) -> OutputStream:
-    return OutputStream(_Log(world.messages))
+def _stdout(world: World) -> OutputStream:
+    return OutputStream(_Log(world.printed("stdout")))
+
+
+def _stderr(world: World) -> OutputStream:
+    return OutputStream(_Log(world.printed("stderr")))
 
 
 def _no_terminal(world: World) -> None:
@@ -108,8 +112,8 @@ EXIT = Interface(
     ),
 )
 STDIN = Interface("wasi:cli/stdin", (function("get-stdin", _stdin, gives=own(InputStream)),))
-STDOUT = Interface("wasi:cli/stdout", (function("get-stdout", _output, gives=own(OutputStream)),))
-STDERR = Interface("wasi:cli/stderr", (function("get-stderr", _output, gives=own(OutputStream)),))
+STDOUT = Interface("wasi:cli/stdout", (function("get-stdout", _stdout, gives=own(OutputStream)),))
+STDERR = Interface("wasi:cli/stderr", (function("get-stderr", _stderr, gives=own(OutputStream)),))
 TERMINALS = (
     Interface("wasi:cli/terminal-input", (), (TerminalInput,)),
     Interface("wasi:cli/terminal-output", (), (TerminalOutput,)),

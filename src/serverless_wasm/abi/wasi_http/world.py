@@ -86,7 +86,10 @@ class Handles:
 
 def _depth(resource: Resource) -> int:
     """How many resources it depends on."""
-    return 0 if resource.parent is None else 1 + _depth(resource.parent)
+    depth = 0
+    while resource.parent is not None:
+        resource, depth = resource.parent, depth + 1
+    return depth
 
 
 class Flushing(Protocol):
@@ -96,38 +99,26 @@ class Flushing(Protocol):
         """Hands it on: the guest is about to wait."""
 
 
-class Closing(Protocol):
-    """State that an interface keeps for one guest."""
-
-    def close(self) -> None:
-        """Frees it, whatever happened."""
-
-    async def finish(self) -> None:
-        """Keeps what was written; called once the guest has ended well."""
-
-
 class World:
     """All that the host functions of one component's guest work on."""
 
-    __slots__ = ("_messages", "answer", "clocks", "files", "handles", "invocation")
+    __slots__ = ("_printed", "answer", "clocks", "handles", "invocation")
 
     def __init__(self, invocation: Invocation) -> None:
         self.invocation = invocation
         self.handles = Handles()
         self.answer: Flushing | None = None
         """What `response-outparam.set` sets."""
-        self._messages: Messages | None = None
-        self.files: Closing | None = None
-        """What wasi:filesystem has open, once it was asked for anything."""
+        self._printed: dict[str, Messages] = {}
         precise = invocation.grants.precise_clocks
         self.clocks = Clocks(1 if precise else QUANTUM)
 
-    @property
-    def messages(self) -> Messages:
-        """What the guest prints: lines of its application's log."""
-        if self._messages is None:
-            self._messages = Messages(self._log, TEXT_LIMIT)
-        return self._messages
+    def printed(self, stream: str) -> Messages:
+        """What the guest prints to a stream of that name: lines of its application's log."""
+        messages = self._printed.get(stream)
+        if messages is None:
+            messages = self._printed[stream] = Messages(self._log, TEXT_LIMIT)
+        return messages
 
     def _log(self, line: bytes) -> None:
         self.invocation.log(line)  # of the moment: the next request's guest may be the same
@@ -139,12 +130,10 @@ class World:
 
     def rest(self) -> None:
         """The guest has answered: what it has begun to print is a line."""
-        if self._messages is not None:
-            self._messages.close()
+        for messages in self._printed.values():
+            messages.close()
 
     def close(self) -> None:
         """Drops what the guest has left."""
         self.rest()
         self.handles.close()
-        if self.files is not None:
-            self.files.close()
