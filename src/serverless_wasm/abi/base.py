@@ -28,7 +28,6 @@ from serverless_wasm.wasm.code import Code
 from serverless_wasm.wasm.fiber import Fiber
 from serverless_wasm.wasm.linker import LinkedModule
 from serverless_wasm.wasm.scheduler import Scheduler
-from serverless_wasm.wasm.shelf import Instance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,35 +198,19 @@ class Abi(Protocol):
         """Runs one invocation to its end; raises the InvocationError or RequestError it ended with."""
 
 
-def fiber_of(
-    scheduler: Scheduler, linked: LinkedModule, invocation: Invocation, instance: Instance | None = None
-) -> Fiber:
-    """A fiber for the invocation, which whoever asked for it closes."""
-    fiber = Fiber(scheduler.engine, linked.plan, invocation, instance)
-    fiber.deadline, fiber.held = invocation.deadline, invocation.held
-    fiber.share, fiber.number = invocation.grants.application, invocation.grants.number
-    return fiber
-
-
 async def run_guest(scheduler: Scheduler, linked: LinkedModule, invocation: Invocation) -> None:
     """Runs an invocation's guest in a fresh store; whatever happens, the store is gone afterwards.
 
     Raises what ended it badly; a guest may end itself at any place, with exit code 0.
     """
-    fiber = fiber_of(scheduler, linked, invocation)
-    try:
-        await run_fiber(scheduler, fiber)
-    finally:
-        invocation.account(fiber)
-        fiber.close()
-
-
-async def run_fiber(scheduler: Scheduler, fiber: Fiber) -> bool:
-    """Runs a fiber to its end; False when the guest has ended itself, well."""
+    fiber = Fiber(scheduler.engine, linked.plan, invocation)
+    fiber.deadline, fiber.held = invocation.deadline, invocation.held
+    fiber.share, fiber.number = invocation.grants.application, invocation.grants.number
     try:
         await scheduler.run(fiber)
     except GuestExit as ended:
         if ended.exit_code:
             raise
-        return False
-    return True
+    finally:
+        invocation.account(fiber)
+        fiber.close()

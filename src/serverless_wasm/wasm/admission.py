@@ -85,15 +85,15 @@ class Admission:
     def _fits(self, gate: Gate) -> bool:
         if gate.running >= gate.room:
             return False
-        while not self._has_room(gate):
-            if not self.shelf.free_oldest():
-                return False
-        return True
+        if self.shelf.count:
+            self._make_room(gate)
+        return self.taken < self.slots and (self.committed + gate.memory <= self.memory or not self.taken)
 
-    def _has_room(self, gate: Gate) -> bool:
-        waiting = self.shelf
-        memory = self.committed + waiting.memory + gate.memory
-        return self.taken + len(waiting) < self.slots and (memory <= self.memory or not self.taken)
+    def _make_room(self, gate: Gate) -> None:
+        """Frees instances that nobody uses until there is room beside the rest, or there are no more."""
+        shelf, memory = self.shelf, self.committed + gate.memory
+        while shelf.count and (self.taken + shelf.count >= self.slots or memory + shelf.memory > self.memory):
+            shelf.free_oldest()
 
     def _take(self, gate: Gate) -> None:
         self.taken += 1

@@ -12,8 +12,6 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from serverless_wasm.wasm.memory import Memory
-
 IDLE = 10.0
 """Seconds that an instance waits for a request."""
 
@@ -36,7 +34,8 @@ class Instance:
 
     engine: Freeing
     own: Any
-    memory: Memory | None
+    memory: Any
+    """What its host functions see of its memory (wasm/memory.py), or None."""
     crossing: Closing
     answered: int
     since: float
@@ -64,16 +63,15 @@ class Shelf:
         self._kinds: dict[Hashable, list[int]] = {}
         self._next = 0
         self._timer: asyncio.TimerHandle | None = None
+        self.count = 0
         self.memory = 0
-
-    def __len__(self) -> int:
-        return len(self._waiting)
 
     def put(self, kind: Hashable, instance: Instance) -> None:
         """Keeps an instance of a kind for a while."""
         self._next += 1
         self._waiting[kind, self._next] = instance
         self._kinds.setdefault(kind, []).append(self._next)
+        self.count += 1
         self.memory += instance.size
         if self._timer is None:
             self._watch(IDLE)
@@ -104,6 +102,7 @@ class Shelf:
         numbers.remove(number)
         if not numbers:
             del self._kinds[kind]
+        self.count -= 1
         self.memory -= instance.size
         return instance
 

@@ -111,18 +111,18 @@ def test_the_youngest_is_taken_the_oldest_is_freed() -> None:
         shelf, engine = Shelf(), Freed()
         for size, kind in ((1, "a"), (2, "b"), (4, "a"), (8, "a")):
             shelf.put(kind, waiting(engine, size))
-        assert (4, 15) == (len(shelf), shelf.memory)
+        assert (4, 15) == (shelf.count, shelf.memory)
         taken = shelf.take("a")
         assert taken is not None
         assert 8 == taken.size
         assert shelf.take("c") is None
         assert shelf.free_oldest()
         assert [1] == engine.freed
-        assert (2, 6) == (len(shelf), shelf.memory)
+        assert (2, 6) == (shelf.count, shelf.memory)
         shelf.close()
         assert [1, 2, 4] == engine.freed
         assert 3 == engine.closed
-        assert (0, 0, False) == (len(shelf), shelf.memory, shelf.free_oldest())
+        assert (0, 0, False) == (shelf.count, shelf.memory, shelf.free_oldest())
         assert shelf.take("a") is None
 
     asyncio.run(main())
@@ -137,7 +137,7 @@ def test_who_waits_too_long_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
         shelf.put("a", waiting(engine, 1, loop.time()))
         shelf.put("a", waiting(engine, 2, loop.time() + 3600))
         async with asyncio.timeout(5):
-            while len(shelf) > 1:  # noqa: ASYNC110 - the shelf tells nobody
+            while shelf.count > 1:  # noqa: ASYNC110 - the shelf tells nobody
                 await asyncio.sleep(0.005)
         assert [1] == engine.freed
         shelf.close()

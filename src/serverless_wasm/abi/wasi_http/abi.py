@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from serverless_wasm.abi.base import Invocation, fiber_of, run_fiber
+from serverless_wasm.abi.base import Invocation
 from serverless_wasm.abi.wasi_http.answer import HttpAnswer
 from serverless_wasm.abi.wasi_http.host import Host, key_of
 from serverless_wasm.abi.wasi_http.incoming import IncomingRequest
@@ -17,7 +17,7 @@ from serverless_wasm.abi.wasi_http.interface import ANSWERS
 from serverless_wasm.abi.wasi_http.interfaces import INTERFACES
 from serverless_wasm.abi.wasi_http.outgoing import ResponseOutparam
 from serverless_wasm.abi.wasi_http.world import World
-from serverless_wasm.errors import BadResponse, LinkError
+from serverless_wasm.errors import BadResponse, GuestExit, LinkError
 from serverless_wasm.limits import Limits
 from serverless_wasm.messages import Response
 from serverless_wasm.text import printable
@@ -75,15 +75,27 @@ class WasiHttpAbi:
         terms = Terms(limits=limits, calls=(call,), variables=variables)
         return self._linker.link(code, self._host.find, entry, terms)
 
+    async def _run(self, fiber: Fiber) -> bool:
+        """Runs a fiber to its end; False when the guest has ended itself, well."""
+        try:
+            await self._scheduler.run(fiber)
+        except GuestExit as ended:
+            if ended.exit_code:
+                raise
+            return False
+        return True
+
     async def run(self, linked: LinkedModule, invocation: Invocation) -> Response:
         """Runs one invocation to its end; its response may begin before that (Invocation.begin)."""
         shelf, reuse = self._scheduler.admission.shelf, invocation.grants.reuse
         instance = shelf.take(linked.plan) if reuse > 1 else None
-        fiber = fiber_of(self._scheduler, linked, invocation, instance)
+        fiber = Fiber(self._scheduler.engine, linked.plan, invocation, instance)
+        fiber.deadline, fiber.held = invocation.deadline, invocation.held
+        fiber.share, fiber.number = invocation.grants.application, invocation.grants.number
         world, answer = _begin(fiber, invocation)
         kept = False
         try:
-            whole = await run_fiber(self._scheduler, fiber)
+            whole = await self._run(fiber)
             response = answer.finish()
             answered = 1 + (instance.answered if instance else 0)
             kept = whole and answered < reuse
