@@ -13,27 +13,11 @@ from msgspec.structs import replace
 from serverless_wasm.abi.base import Invocation
 from serverless_wasm.abi.stream import Stream
 from serverless_wasm.abi.wasi_http.outflow import Outflow
-from serverless_wasm.errors import BadResponse, HostLimit
+from serverless_wasm.errors import BadResponse
 from serverless_wasm.messages import Headers, Response
 
 _BODILESS = frozenset({204, 205, 304})
 """Statuses whose responses have no body (RFC 9110 sections 15.3.5, 15.3.6, 15.4.5)."""
-
-
-class Ledger:
-    """What a guest has made of fields and bodies, and not handed on: its own memory does not count that."""
-
-    __slots__ = ("_held", "_most")
-
-    def __init__(self, most: int) -> None:
-        self._held = 0
-        self._most = most
-
-    def spend(self, size: int) -> None:
-        """Takes that much, or gives it back when it is negative; raises HostLimit for too much."""
-        self._held += size
-        if self._held > self._most:
-            raise HostLimit(f"response_body: more than {self._most} bytes of fields and bodies are held")
 
 
 class HttpAnswer:
@@ -44,7 +28,6 @@ class HttpAnswer:
     """
 
     def __init__(self, invocation: Invocation) -> None:
-        self.ledger = Ledger(invocation.grants.limits.response_body)
         self._invocation = invocation
         self._maker = None if invocation.begin is None else asyncio.current_task()
         self._refused: Response | None = None

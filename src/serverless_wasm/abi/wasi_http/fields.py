@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from serverless_wasm.abi.response import is_field
-from serverless_wasm.abi.wasi_http.answer import HttpAnswer, Ledger
 from serverless_wasm.abi.wasi_http.interface import Ok, Refusal, Resource, function, method, own
+from serverless_wasm.abi.wasi_http.ledger import Ledger
 from serverless_wasm.abi.wasi_http.world import World
 from serverless_wasm.errors import HostLimit
 from serverless_wasm.limits import Limits
@@ -104,11 +104,6 @@ def declared_size(fields: Fields) -> int | None:
     return int(values[0])
 
 
-def ledger_of(world: World) -> Ledger | None:
-    """What counts what the guest has made."""
-    return world.answer.ledger if isinstance(world.answer, HttpAnswer) else None
-
-
 def _judge(name: str, values: Iterable[bytes] = ()) -> None:
     """Raises Refusal for what cannot stand in a head, or is not the guest's."""
     raw = name.encode()
@@ -129,7 +124,7 @@ def _without(fields: Fields, name: str) -> Pairs:
 
 
 def new_fields(world: World) -> Fields:
-    return Fields(is_mutable=True, ledger=ledger_of(world))
+    return Fields(is_mutable=True, ledger=world.ledger)
 
 
 def from_list(world: World, entries: list[Pair]) -> Ok:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from serverless_wasm.abi.stream import PIPE
-from serverless_wasm.abi.wasi_http.answer import HttpAnswer, Ledger
-from serverless_wasm.abi.wasi_http.fields import Fields, declared_size, ledger_of, sent
+from serverless_wasm.abi.wasi_http.answer import HttpAnswer
+from serverless_wasm.abi.wasi_http.fields import Fields, declared_size, sent
 from serverless_wasm.abi.wasi_http.http_errors import ERROR_CODE, ErrorCode, status_of
 from serverless_wasm.abi.wasi_http.interface import Err, Ok, Resource, function, method, own
+from serverless_wasm.abi.wasi_http.ledger import Ledger
 from serverless_wasm.abi.wasi_http.outflow import Outflow
 from serverless_wasm.abi.wasi_http.streams import OutputStream
 from serverless_wasm.abi.wasi_http.world import World
@@ -112,7 +113,7 @@ class ResponseOutparam(Resource):
 
 
 def new_response(world: World, fields: Fields) -> OutgoingResponse:
-    return OutgoingResponse(fields, ledger_of(world))
+    return OutgoingResponse(fields, world.ledger)
 
 
 def status_code(world: World, response: OutgoingResponse) -> int:

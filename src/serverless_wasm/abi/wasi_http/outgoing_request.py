@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from serverless_wasm.abi.wasi_http.answer import Ledger
-from serverless_wasm.abi.wasi_http.fields import Fields, ledger_of
+from serverless_wasm.abi.wasi_http.fields import Fields
 from serverless_wasm.abi.wasi_http.incoming import METHOD, SCHEME
 from serverless_wasm.abi.wasi_http.interface import Err, Function, Ok, Resource, function, method, own
+from serverless_wasm.abi.wasi_http.ledger import Ledger
 from serverless_wasm.abi.wasi_http.outgoing import OutgoingBody, OutgoingMessage, headers
 from serverless_wasm.abi.wasi_http.world import World
 from serverless_wasm.wasm.components.types import STRING, U64, Option, Result, Type
@@ -55,7 +55,7 @@ class RequestOptions(Resource):
 
 
 def new_request(world: World, fields: Fields) -> OutgoingRequest:
-    return OutgoingRequest(fields, ledger_of(world))
+    return OutgoingRequest(fields, world.ledger)
 
 
 def body(world: World, request: OutgoingRequest) -> Ok | Err:

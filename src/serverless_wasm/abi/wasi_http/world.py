@@ -12,6 +12,7 @@ from serverless_wasm.abi.base import Invocation
 from serverless_wasm.abi.wasi.clocks import QUANTUM, Clocks
 from serverless_wasm.abi.wasi.descriptors import Messages
 from serverless_wasm.abi.wasi_http.interface import Resource
+from serverless_wasm.abi.wasi_http.ledger import Ledger
 from serverless_wasm.errors import GuestTrap, HostLimit
 from serverless_wasm.text import TEXT_LIMIT
 
@@ -102,11 +103,12 @@ class Flushing(Protocol):
 class World:
     """All that the host functions of one component's guest work on."""
 
-    __slots__ = ("_printed", "answer", "clocks", "handles", "invocation")
+    __slots__ = ("_printed", "answer", "clocks", "handles", "invocation", "ledger")
 
     def __init__(self, invocation: Invocation) -> None:
         self.invocation = invocation
         self.handles = Handles()
+        self.ledger = Ledger(invocation.grants.limits.response_body)
         self.answer: Flushing | None = None
         """What `response-outparam.set` sets."""
         self._printed: dict[str, Messages] = {}
