@@ -87,7 +87,7 @@ class ModuleFetched(Event, frozen=True, kw_only=True):
 
 
 class ModuleCompiling(Event, frozen=True, kw_only=True):
-    """A module takes more than a moment to compile; told now and then, and with `finished` at the end."""
+    """A module takes some seconds to compile; told now and then, and with `finished` at the end."""
 
     file: str
     size: int

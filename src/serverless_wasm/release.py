@@ -29,7 +29,7 @@ SOON = 0.05
 """Seconds in which a thread should have looked up a batch; small modules take 10 ms. Threads that look up
 small ones hinder each other more than they help; those that wait for a disk, or read large ones, do not."""
 
-AT_FIRST, AGAIN = 1.0, 5.0
+AT_FIRST, AGAIN = 3.0, 5.0
 """Seconds after which somebody should be told that a module is still being compiled."""
 
 
