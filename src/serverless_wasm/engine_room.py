@@ -130,8 +130,6 @@ class EngineRoom:
             abi = self._abis.detect(module, config.abi)
             if config.reuse > 1 and not abi.reuses:
                 raise LinkError(f"reuse is for components, and this is {abi.name}; leave it out")
-            if abi.reuses and (config.mounts or config.files or config.tmp):
-                raise LinkError("components find no folders in this release; leave out mounts, files and tmp")
             linked = abi.link(module, config.function or abi.entry, config.limits, config.variables)
             program = Program(abi=abi, linked=linked)
         except ModuleError as error:

@@ -98,6 +98,8 @@ class Command:
         self.process = process
         self.refusals: list[CapabilityError] = []
         """What a store refused or failed."""
+        self.session: Session | None = None
+        """What is not in its store yet."""
         self.ended: asyncio.Task[None] | None = None
         self._calls: asyncio.Queue[tuple[int, bytes, Stage]] = asyncio.Queue()
         self._answers: asyncio.Queue[Answer] = asyncio.Queue()
@@ -321,10 +323,8 @@ class Commands:
         told: list[CapabilityError] = []
         session = Session(most, told.append)
         mounts = [Mount(name=name, folder=TreeFolder(tree, session)) for name, tree in files.trees.items()]
-        process = Process(Streams().descriptors(), mounts)
-        process.session = session
-        async with self.running(process) as command:
-            command.refusals = told
+        async with self.running(Process(Streams().descriptors(), mounts)) as command:
+            command.refusals, command.session = told, session
             yield command
 
 

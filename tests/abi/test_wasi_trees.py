@@ -245,8 +245,8 @@ def test_opening(
         found = await command.path("path_open", 3, lookup, path, how, rights, 0, int(flags), RESULT)
         assert found.name == answer
         assert answer != "success" or found.size() == 4
-        assert command.process.session is not None
-        await command.process.session.finish()
+        assert command.session is not None
+        await command.session.finish()
         assert ["/data/file", "/data/folder/file"] == await files.list(b"/data/", 1000)
         assert [] == command.refusals
 
@@ -570,7 +570,7 @@ def test_a_store_that_fails(commands: Commands, tmp_path: Path) -> None:
             await refusals(command, *(("success", "fd_close", (fd,)) for fd in fds[2:]))
             assert ["b", "d"] == sorted(await tree.names(""))
             assert (8, b"content!") == await tree.read("b", 0, 100)
-            session = command.process.session
+            session = command.session
             assert session is not None
             assert (2**20, {}) == (session.left, session.files)
 
@@ -594,7 +594,7 @@ def test_a_guest_that_ends_while_it_waits_for_a_store(commands: Commands, tmp_pa
                 command.ended.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await waiting
-                session = command.process.session
+                session = command.session
             keeper.closed = set()
             assert session is not None
             assert (2**20, {}, []) == (session.left, session.files, await tree.names(""))

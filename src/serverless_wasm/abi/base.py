@@ -6,6 +6,7 @@ It must never hand a guest's pointer to a capability, nor a capability's object 
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,12 +14,21 @@ from typing import Any, Protocol
 
 from serverless_wasm.abi.response import ResponseDraft
 from serverless_wasm.abi.wasi.process import Process
-from serverless_wasm.errors import CapabilityError, GuestExit, NotThere, Unavailable
+from serverless_wasm.errors import (
+    CapabilityError,
+    DeadlineExceeded,
+    GuestExit,
+    NotThere,
+    Unavailable,
+    Unsaved,
+)
 from serverless_wasm.events import ConnectionRefused, Emit, GuestLogged, StoreRefused
 from serverless_wasm.limits import Limits
 from serverless_wasm.messages import Request, Response
 from serverless_wasm.net.tcp import Outbound, Sockets
 from serverless_wasm.storage.files.stores import Files
+from serverless_wasm.storage.files.tree_file import Session
+from serverless_wasm.storage.files.tree_folder import TreeFolder
 from serverless_wasm.storage.folder import Folder
 from serverless_wasm.storage.kv.namespace import Namespace
 from serverless_wasm.storage.mounts import Mounts, OpenMounts
@@ -60,7 +70,7 @@ class Invocation:
 
     __slots__ = (
         "_log_bytes", "_log_lines", "_mounts", "_sockets", "_told", "begin", "busy", "deadline", "grants",
-        "held", "host_calls", "log_dropped", "memory_peak", "process", "request", "response",
+        "held", "host_calls", "log_dropped", "memory_peak", "process", "request", "response", "session",
     )  # fmt: skip
 
     def __init__(self, request: Request, grants: Grants) -> None:
@@ -72,6 +82,8 @@ class Invocation:
         """Takes a response whose body is still being made; None when nobody waits for one."""
         self.process: Process | None = None
         """What the calls of WASI work on, in a module that makes any."""
+        self.session: Session | None = None
+        """What is not in its store yet, once folders were opened."""
         self.busy = 0.0
         self.memory_peak = 0
         self.held = 0
@@ -109,13 +121,37 @@ class Invocation:
             self._sockets = self.grants.outbound.for_invocation(self._refused)
         return self._sockets
 
-    def open_mounts(self) -> Mapping[bytes, Folder]:
-        """The folders that the guest finds, by their names; raises Unavailable when one cannot be opened."""
+    def open_folders(self) -> Mapping[bytes, Folder | TreeFolder]:
+        """The folders that the guest finds, by their names; raises Unavailable when one cannot be opened.
+
+        Asked for once.
+        """
+        grants = self.grants
         try:
-            self._mounts = self.grants.mounts.open()
+            self._mounts = grants.mounts.open()
         except OSError as error:
             raise Unavailable(printable(f"mounts: {error}")) from None
-        return self._mounts.folders
+        session = self.session = Session(grants.limits.file_size, self.tell_refusal)
+        trees = {name: TreeFolder(tree, session) for name, tree in grants.files.trees.items()}
+        return {**self._mounts.folders, **trees}
+
+    async def keep_files(self) -> None:
+        """Puts what the guest has changed into its stores.
+
+        Raises Unsaved when one does not take it, DeadlineExceeded when it takes too long.
+        """
+        if self.session is None or not self.session.is_dirty:
+            return
+        try:
+            async with asyncio.timeout_at(self.deadline):
+                await self.session.finish()
+        except CapabilityError as error:
+            self.tell_refusal(error)
+            raise Unsaved(str(error)) from None
+        except TimeoutError:
+            raise DeadlineExceeded("waiting for a store to take a file") from None
+        except OSError as error:
+            raise Unsaved(f"a file was not put into its store: {error.strerror}") from None
 
     def _refused(self, target: str, reason: str, remedy: str) -> None:
         self.grants.emit(

@@ -14,10 +14,7 @@ from serverless_wasm.abi.base import Invocation, run_guest
 from serverless_wasm.abi.wasi.clocks import QUANTUM
 from serverless_wasm.abi.wasi.descriptors import Input, Messages, Output
 from serverless_wasm.abi.wasi.process import Mount, Process
-from serverless_wasm.errors import CapabilityError, DeadlineExceeded, HostLimit, Unsaved
-from serverless_wasm.storage.files.tree_file import Session
-from serverless_wasm.storage.files.tree_folder import TreeFolder
-from serverless_wasm.storage.folder import Folder
+from serverless_wasm.errors import DeadlineExceeded, HostLimit
 from serverless_wasm.text import TEXT_LIMIT
 from serverless_wasm.wasm.linker import LinkedModule
 from serverless_wasm.wasm.scheduler import Scheduler
@@ -84,18 +81,14 @@ def program(invocation: Invocation, start: Start, output: Output | Messages) -> 
     """The process of a guest that prints to `output`."""
     grants = invocation.grants
     variables = {**start.environment, **grants.variables}
-    session = Session(grants.limits.file_size, invocation.tell_refusal)
-    trees = {name: TreeFolder(tree, session) for name, tree in grants.files.trees.items()}
-    folders: dict[bytes, Folder | TreeFolder] = {**invocation.open_mounts(), **trees}
-    process = Process(
+    folders = invocation.open_folders()
+    return Process(
         [Input(Given(start.body)), output, _messages(invocation)],
         [Mount(name=name, folder=folder) for name, folder in folders.items()],
         arguments=start.arguments,
         environment=[b"%b=%b" % pair for pair in variables.items()],
         quantum=1 if grants.precise_clocks else QUANTUM,
     )
-    process.session = session
-    return process
 
 
 def reactor(invocation: Invocation) -> Process:
@@ -108,25 +101,10 @@ def reactor(invocation: Invocation) -> Process:
 async def run(scheduler: Scheduler, linked: LinkedModule, invocation: Invocation) -> None:
     """Runs a guest with a process, and keeps the files that it left open once it has ended well.
 
-    Raises Unsaved when a store does not take one, beside what `run_guest` does.
+    Raises what `run_guest` and `Invocation.keep_files` do.
     """
     await run_guest(scheduler, linked, invocation)
-    session = invocation.process.session if invocation.process else None
-    if session is not None and session.files:
-        await _keep(session, invocation)
-
-
-async def _keep(session: Session, invocation: Invocation) -> None:
-    try:
-        async with asyncio.timeout_at(invocation.deadline):
-            await session.finish()
-    except CapabilityError as error:
-        invocation.tell_refusal(error)
-        raise Unsaved(str(error)) from None
-    except TimeoutError:
-        raise DeadlineExceeded("waiting for a store to take a file") from None
-    except OSError as error:
-        raise Unsaved(f"a file was not put into its store: {error.strerror}") from None
+    await invocation.keep_files()
 
 
 async def body_of(invocation: Invocation) -> bytes:

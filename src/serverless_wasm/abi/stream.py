@@ -20,10 +20,12 @@ PIPE = 64 * KIB
 class Pipe:
     """What was written and not taken yet; how much that may be is the writer's to know (`room`)."""
 
-    __slots__ = ("_error", "_waiting", "data", "is_over", "trailers")
+    __slots__ = ("_error", "_waiting", "data", "is_complete", "is_over", "trailers")
 
     def __init__(self) -> None:
         self.data = bytearray()
+        self.is_complete = False
+        """Whether all of it was put, though its end may have to wait for something."""
         self.is_over = False
         """Whether there will be no more."""
         self.trailers: tuple[tuple[bytes, bytes], ...] = ()
@@ -107,6 +109,7 @@ class Stream(Streaming):
 
         A guest whose body was taken to its end may still have something to do, within its deadline.
         """
-        if not self._is_taken and not self._maker.done():
+        is_taken = self._is_taken or (self._pipe.is_complete and not self._pipe.data)
+        if not is_taken and not self._maker.done():
             self._maker.cancel()
             await asyncio.wait({self._maker})

@@ -176,6 +176,35 @@ class Policy:
         reason = f"no entry of allowed_outbound_hosts covers {scheme}://{target}"
         return Decision(reason=reason, remedy=_line(scheme, target))
 
+    def permits_lookup(self, scheme: str, host: Host) -> Decision:
+        """Decides whether a name may be looked up by a guest that has yet to say to which port it goes.
+
+        It may if some port of it is granted; `permits_name` still decides on each connection.
+        """
+        if any(rule.scheme in ("*", scheme) and rule.matches(host) for rule in self.rules):
+            return PERMITTED
+        reason = f"no entry of allowed_outbound_hosts covers {scheme}://{_written(host)} at any port"
+        return Decision(reason=reason, remedy=_line_of_ports(scheme, host))
+
+    def permits_found(self, scheme: str, host: Host, address: Address) -> Decision:
+        """Decides on one address that a name without a port resolved to: whether a guest may hear of it.
+
+        Includes the decision on the name. Where this service itself listens is a matter of the port, so
+        `permits_address` decides on that when the guest connects.
+        """
+        named = self.permits_lookup(scheme, host)
+        if not named:
+            return named
+        rules = [rule for rule in self.rules if rule.scheme in ("*", scheme)]
+        special, target = _special(address), Target(host=host, port=0)
+        if special is None or any(_grants(rule, target, address, special) for rule in rules):
+            return PERMITTED
+        reason = f"{_written(host)} is {address}, {special.what}, which takes an entry of its own"
+        beyond_names = address != host and not _nameable(address, special)
+        return Decision(
+            reason=reason, remedy=_line_of_ports(scheme, host, *([address] if beyond_names else []))
+        )
+
     def permits_address(
         self, scheme: str, target: Target, address: Address, is_local: Callable[[Address], bool]
     ) -> Decision:
@@ -285,6 +314,12 @@ def _grants(rule: Rule, target: Target, address: Address, special: _Special) -> 
 def _line(scheme: str, target: Target, *addresses: Address) -> str:
     """The line that permits the target and, where its name does not suffice, the addresses."""
     entries = [str(Rule.exactly(scheme, host, target.port)) for host in (target.host, *addresses)]
+    return f"allowed_outbound_hosts = {json.dumps(entries)}"
+
+
+def _line_of_ports(scheme: str, *hosts: Host) -> str:
+    """The line that permits all of these at any port."""
+    entries = [str(Rule(scheme=scheme, host=host, ports=_ANY_PORT)) for host in hosts]
     return f"allowed_outbound_hosts = {json.dumps(entries)}"
 
 

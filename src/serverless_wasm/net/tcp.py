@@ -11,7 +11,7 @@ import asyncio
 import errno
 import ssl
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol
 
 from serverless_wasm.alarms import Alarms
@@ -20,8 +20,10 @@ from serverless_wasm.limits import Limits
 from serverless_wasm.net.connection import Connection
 from serverless_wasm.net.idle import Idle, Origin
 from serverless_wasm.net.interfaces import is_local
-from serverless_wasm.net.policy import Address, Policy, Target
+from serverless_wasm.net.lookup import Lookup
+from serverless_wasm.net.policy import Address, Host, Policy, Target
 from serverless_wasm.net.resolve import Resolver
+from serverless_wasm.net.stream import Stream
 from serverless_wasm.net.tls import trusting_the_system
 from serverless_wasm.text import printable
 
@@ -29,6 +31,7 @@ Refused = Callable[[str, str, str], None]
 """Hears of a refusal: the target, the reason, and the line that would permit it or nothing."""
 
 _ADDRESSES_TRIED = 4  # so that each has a fair part of the deadline
+_NAMES_KEPT = 256  # of one invocation, each with one of its addresses
 _REFUSALS_REPORTED = 10  # of one invocation; a guest may ask a hundred thousand times
 
 
@@ -89,6 +92,10 @@ class Network:
                 failure = error
         raise failure
 
+    def stream(self, address: Address, limits: Limits, closed: Callable[[Stream], None]) -> Stream:
+        """A connection that has yet to begin; raises OSError when the system has no descriptor left."""
+        return Stream(address, limits, self._alarms, closed)
+
     async def _connect(self, address: Address, port: int, limits: Limits, deadline: float) -> Connection:
         connection = Connection(address, limits, self._alarms)
         try:
@@ -136,6 +143,7 @@ class Sockets:
     __slots__ = (
         "_closed",
         "_connections",
+        "_named",
         "_next",
         "_open",
         "_refusals",
@@ -147,10 +155,12 @@ class Sockets:
     def __init__(self, outbound: Outbound, refused: Refused) -> None:
         self.outbound = outbound
         self.exchanges: set[Closing] = set()
-        """HTTP requests that are not over; each counts as a descriptor."""
+        """HTTP requests, lookups and streams that are not over; each counts as a descriptor."""
         self._refused = refused
         self._refusals = 0
         self._connections: dict[int, Connection] = {}
+        self._named: dict[tuple[Address, str], None] = {}
+        """Addresses that names were found to have, the latest last."""
         self._open = 0
         self._next = 0
         self._closed = False
@@ -217,6 +227,45 @@ class Sockets:
         for exchange in list(self.exchanges):
             exchange.close()
 
+    def look_up(self, host: str) -> Lookup:
+        """Begins to look up a name, in lower case, that the policy permits for `tcp` at any port.
+
+        Addresses that a guest may not hear of are left out; with none left, that is NotPermitted. Raises
+        NotPermitted, having told `refused`; TooLarge as `connect` does; Failed after the end.
+        """
+        self._require_open()
+        decision = self.outbound.policy.permits_lookup("tcp", host)
+        if not decision:
+            self._report(host, decision.reason, decision.remedy)
+            raise NotPermitted(decision.reason)
+        self._take()
+        lookup = Lookup(partial(self._find, host), self._leave)
+        self.exchanges.add(lookup)
+        return lookup
+
+    def begin(self, address: Address, port: int) -> Stream:
+        """Begins to connect to an address, which is permitted as itself, or as that of a name.
+
+        Only a name that this invocation has looked up counts: a rule for the name then grants the address
+        as it does in `connect`. Raises NotPermitted, having told `refused`; TooLarge as `connect` does;
+        Failed after the end; OSError when it fails at once.
+        """
+        self._require_open()
+        self._vet(address, port)
+        self._take()
+        try:
+            stream = self.outbound.network.stream(address, self.outbound.limits, self._leave)
+        except BaseException:
+            self._give()
+            raise
+        self.exchanges.add(stream)
+        try:
+            stream.begin(address, port)
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
     def enter(self) -> None:
         """Counts one more of the invocation; raises TooLarge when there are too many."""
         most = self.outbound.limits.sockets
@@ -255,6 +304,42 @@ class Sockets:
     def _give(self) -> None:
         self.leave()
         self.outbound.give()
+
+    def _leave(self, exchange: Closing) -> None:
+        self.exchanges.discard(exchange)
+        self._give()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise Failed("the invocation is over")
+
+    async def _find(self, host: str) -> Sequence[Address]:
+        policy, resolver = self.outbound.policy, self.outbound.network.resolver
+        deadline = asyncio.get_running_loop().time() + self.outbound.limits.connect_timeout
+        target = Target(host=host, port=0)
+        found = await resolver.resolve(target, payer=self.outbound, deadline=deadline)
+        decisions = {address: policy.permits_found("tcp", host, address) for address in found}
+        vetted = [address for address in found if decisions[address]]
+        if not vetted:
+            decision = decisions[found[0]]
+            self._report(host, decision.reason, decision.remedy)
+            raise NotPermitted(decision.reason)
+        for address in vetted:
+            self._named.pop((address, host), None)
+            self._named[address, host] = None
+        while len(self._named) > _NAMES_KEPT:
+            del self._named[next(iter(self._named))]
+        return vetted
+
+    def _vet(self, address: Address, port: int) -> None:
+        names: list[Host] = [name for named, name in reversed(self._named) if named == address]
+        targets = [Target(host=host, port=port) for host in (*names, address)]
+        for target in targets:
+            if self.outbound.policy.permits_address("tcp", target, address, is_local):
+                return
+        decision = self.outbound.policy.permits_address("tcp", targets[0], address, is_local)
+        self._report(str(targets[0]), decision.reason, decision.remedy)
+        raise NotPermitted(decision.reason)
 
     async def _dial(self, text: bytes) -> Connection:
         try:

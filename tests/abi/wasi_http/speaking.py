@@ -22,12 +22,14 @@ from serverless_wasm.limits import Limits
 from serverless_wasm.messages import Headers, Request, Response
 from serverless_wasm.net.policy import Policy
 from serverless_wasm.net.tcp import Network
+from serverless_wasm.storage.files.stores import Files
+from serverless_wasm.storage.mounts import Mounts
 from serverless_wasm.wasm.components.types import Own, Type
 
 _FUNCTIONS: dict[str, Function] = {
     function.name: function
     for interface in INTERFACES
-    if interface.name in {"wasi:http/types", "wasi:http/outgoing-handler", "wasi:io/streams", "wasi:io/poll"}
+    if interface.name.startswith(("wasi:http/", "wasi:io/", "wasi:filesystem/"))
     for function in interface.functions
 }
 
@@ -42,6 +44,8 @@ class Speaker:
         allowed: tuple[str, ...] = (),
         network: Network | None = None,
         streams: bool = False,
+        mounts: Mounts | None = None,
+        files: Files | None = None,
         **limits: Any,
     ) -> None:
         self.events: list[Event] = []
@@ -53,6 +57,8 @@ class Speaker:
             limits=self.limits,
             variables={},
             outbound=self.outbound,
+            mounts=mounts or Mounts(),
+            files=files or Files({}),
             emit=self.events.append,
         )
         self.invocation = Invocation(request or make_request(), grants)
@@ -173,6 +179,8 @@ class Speaker:
                 return Err(self._lowered(inner))
             case tuple():
                 return tuple(map(self._lowered, value))
+            case list():
+                return [self._lowered(each) for each in value]
         return value
 
 

@@ -12,14 +12,13 @@ from abi.wasi_http.speaking import Speaker
 from serverless_wasm.abi.wasi_http import random
 from serverless_wasm.abi.wasi_http.cli import CLI
 from serverless_wasm.abi.wasi_http.clocks import MONOTONIC_CLOCK, WALL_CLOCK
-from serverless_wasm.abi.wasi_http.filesystem import FILESYSTEM_TYPES, PREOPENS, Descriptor
+from serverless_wasm.abi.wasi_http.filesystem import FILESYSTEM_TYPES, PREOPENS
 from serverless_wasm.abi.wasi_http.host import Host, key_of
-from serverless_wasm.abi.wasi_http.interface import Err, Interface, Ok
+from serverless_wasm.abi.wasi_http.interface import Err, Interface, Ok, Resource
 from serverless_wasm.abi.wasi_http.interfaces import INTERFACES
 from serverless_wasm.abi.wasi_http.io_error import IoError
-from serverless_wasm.abi.wasi_http.sockets import SOCKETS, Network, TcpSocket
 from serverless_wasm.abi.wasi_http.world import FIRST, MOST_HANDLES, Handles, World
-from serverless_wasm.errors import GuestExit, GuestTrap, HostLimit
+from serverless_wasm.errors import GuestExit, HostLimit
 from serverless_wasm.events import GuestLogged
 from serverless_wasm.wasm.components.blueprint import Lowered, Options
 from serverless_wasm.wasm.components.types import U32, Borrow, Signature
@@ -152,31 +151,9 @@ def test_no_input_and_no_terminal(world: World) -> None:
 
 
 def test_no_folder(world: World) -> None:
-    """None is found, no stream fails because of one, and what needs a descriptor cannot be called."""
+    """None is found where none was granted, and no stream fails because of one."""
     assert [] == call(world, PREOPENS, "get-directories")
     assert call(world, FILESYSTEM_TYPES, "filesystem-error-code", IoError("x")) is None
-    for function in FILESYSTEM_TYPES.functions[:-1]:
-        with pytest.raises(GuestTrap, match="no descriptor"):
-            function.call(world, *[None] * len(function.signature.params))
-    with pytest.raises(GuestTrap, match="is none"):
-        world.handles.get(FIRST, Descriptor.name)
-
-
-def test_no_socket(world: World) -> None:
-    """Access is denied wherever one could be had, and a name is not looked up."""
-    functions = {each.name: each for interface in SOCKETS for each in interface.functions}
-    network = functions["instance-network"].call(world)
-    assert isinstance(network, Network)
-    denied = Err("access-denied")
-    assert denied == functions["create-tcp-socket"].call(world, "ipv4")
-    assert denied == functions["create-udp-socket"].call(world, "ipv6")
-    assert denied == functions["resolve-addresses"].call(world, network, "localhost")
-    methods = [each for each in functions.values() if each.name.startswith("[method]")]
-    assert len(methods) > 40
-    for function in methods:
-        with pytest.raises(GuestTrap, match="no socket"):
-            function.call(world, *[None] * len(function.signature.params))
-    assert TcpSocket.name == "wasi:sockets/tcp/tcp-socket"
 
 
 def test_tables_are_whole() -> None:
@@ -232,7 +209,7 @@ def test_handles_are_bounded() -> None:
     """More than there may be ends the guest; what was left is dropped, children first, however deep."""
     dropped: list[int] = []
 
-    class Link(Descriptor):
+    class Link(Resource):
         __slots__ = ("number",)
         number: int
 

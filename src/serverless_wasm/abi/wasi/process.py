@@ -17,7 +17,6 @@ from serverless_wasm.abi.wasi.descriptors import (
     OpenTree,
     Output,
 )
-from serverless_wasm.storage.files.tree_file import Session
 from serverless_wasm.storage.files.tree_folder import TreeFolder
 from serverless_wasm.storage.folder import Folder
 
@@ -42,7 +41,7 @@ class Process:
     An argument, or a variable `NAME=value`, must have no NUL: a guest takes it for the end.
     """
 
-    __slots__ = ("_targets", "arguments", "clocks", "descriptors", "environment", "session")
+    __slots__ = ("_targets", "arguments", "clocks", "descriptors", "environment")
 
     def __init__(
         self,
@@ -53,8 +52,6 @@ class Process:
         environment: Sequence[bytes] = (),
         quantum: int = QUANTUM,
     ) -> None:
-        self.session: Session | None = None
-        """What is not in its store yet, of a command that was granted any."""
         self.arguments = tuple(arguments)
         self.environment = tuple(environment)
         self.clocks = Clocks(quantum)

@@ -96,6 +96,7 @@ class WasiHttpAbi:
         kept = False
         try:
             whole = await self._run(fiber)
+            await invocation.keep_files()
             response = answer.finish()
             answered = 1 + (instance.answered if instance else 0)
             kept = whole and answered < reuse

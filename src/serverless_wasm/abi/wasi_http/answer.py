@@ -53,7 +53,7 @@ class HttpAnswer:
         if self._set is None or self._has_begun or self._is_over or begin is None:
             return
         head, body = self._set
-        if body.is_finished or not body.pipe.is_over:
+        if not body.is_held and (body.is_finished or not body.pipe.is_over):
             self._has_begun = True
             begin(self._streamed(head, body))
 
@@ -70,6 +70,7 @@ class HttpAnswer:
         head, body = self._set
         if not body.is_finished:
             raise BadResponse("the guest has not finished the body of its response")
+        body.release()
         if self._has_begun or (body.pipe.trailers and self._maker is not None):
             return self._streamed(head, body)
         return replace(_sized(head, body), body=bytes(body.pipe.data))

@@ -24,7 +24,10 @@ from serverless_wasm.abi.wasi_http.keyvalue import KEYVALUE
 from serverless_wasm.abi.wasi_http.logging import LOGGING
 from serverless_wasm.abi.wasi_http.poll import POLL
 from serverless_wasm.abi.wasi_http.random import INSECURE, INSECURE_SEED, RANDOM
-from serverless_wasm.abi.wasi_http.sockets import SOCKETS
+from serverless_wasm.abi.wasi_http.sockets_names import IP_NAME_LOOKUP
+from serverless_wasm.abi.wasi_http.sockets_tcp import TCP, TCP_CREATE_SOCKET
+from serverless_wasm.abi.wasi_http.sockets_types import INSTANCE_NETWORK, NETWORK
+from serverless_wasm.abi.wasi_http.sockets_udp import UDP, UDP_CREATE_SOCKET
 from serverless_wasm.abi.wasi_http.streams import STREAMS
 
 HTTP_TYPES = Interface(
@@ -39,7 +42,8 @@ INTERFACES = (
     MONOTONIC_CLOCK, WALL_CLOCK,
     RANDOM, INSECURE, INSECURE_SEED,
     *CLI,
-    FILESYSTEM_TYPES, PREOPENS, *SOCKETS,
+    FILESYSTEM_TYPES, PREOPENS,
+    NETWORK, INSTANCE_NETWORK, IP_NAME_LOOKUP, TCP, TCP_CREATE_SOCKET, UDP, UDP_CREATE_SOCKET,
     HTTP_TYPES, outgoing_handler.OUTGOING_HANDLER,
     *CONFIG, LOGGING, *KEYVALUE,
 )  # fmt: skip

@@ -32,6 +32,11 @@ class Outflow:
         self._most = most
 
     @property
+    def is_held(self) -> bool:
+        """Whether all of it is there but for its end."""
+        return self.is_finished and not self.pipe.is_over
+
+    @property
     def is_exceeded(self) -> bool:
         """Whether more was written than was declared."""
         return self.declared is not None and self.size > self.declared
@@ -61,15 +66,23 @@ class Outflow:
         while not self.pipe.is_over and not self.left:
             await self.pipe.change()
 
-    def finish(self, trailers: tuple[tuple[bytes, bytes], ...] = ()) -> bool:
-        """Nothing more comes; false if what came is not what was declared: then the body is broken off."""
+    def finish(self, trailers: tuple[tuple[bytes, bytes], ...] = (), *, held: bool = False) -> bool:
+        """Nothing more comes; false if what came is not what was declared: then the body is broken off.
+
+        While it is `held`, until `release`, its reader has all of it and not its end.
+        """
         if self.declared not in {None, self.size} and (self.size or not self.is_bare):
             self.abort()
             return False
-        self.is_finished = True
+        self.is_finished = self.pipe.is_complete = True
         self.pipe.trailers = trailers
-        self.pipe.end()
+        if not held:
+            self.release()
         return True
+
+    def release(self) -> None:
+        """Its reader may know that it is over."""
+        self.pipe.end()
 
     def abort(self) -> None:
         """The guest will never finish it."""

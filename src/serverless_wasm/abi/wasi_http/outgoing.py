@@ -89,6 +89,11 @@ class OutgoingBody(Resource):
         self._has_stream = False
 
     @property
+    def is_response(self) -> bool:
+        """Whether it is what the client waits for."""
+        return self._context == "response"
+
+    @property
     def wrong_size(self) -> ErrorCode:
         """The error of a body that is not as long as was declared."""
         return f"HTTP-{self._context}-body-size", self.outflow.size
@@ -150,10 +155,13 @@ def write(world: World, body: OutgoingBody) -> Ok | Err:
 
 
 def finish(world: World, body: OutgoingBody, trailers: Fields | None) -> Ok | Err:
+    """The end of a response is held back while files are not in their stores (HttpAnswer.finish)."""
     pairs = () if trailers is None else tuple(sent(trailers.pairs))
     if trailers is not None:
         trailers.drop()
-    return Ok() if body.outflow.finish(pairs) else Err(body.wrong_size)
+    session = world.invocation.session
+    held = session is not None and body.is_response and session.is_dirty
+    return Ok() if body.outflow.finish(pairs, held=held) else Err(body.wrong_size)
 
 
 def set_response(world: World, outparam: ResponseOutparam, response: Ok | Err) -> None:

@@ -11,6 +11,7 @@ from typing import Protocol
 from serverless_wasm.abi.base import Invocation
 from serverless_wasm.abi.wasi.clocks import QUANTUM, Clocks
 from serverless_wasm.abi.wasi.descriptors import Messages
+from serverless_wasm.abi.wasi_http.filesystem_open import OpenFiles
 from serverless_wasm.abi.wasi_http.interface import Resource
 from serverless_wasm.abi.wasi_http.ledger import Ledger
 from serverless_wasm.errors import GuestTrap, HostLimit
@@ -103,12 +104,13 @@ class Flushing(Protocol):
 class World:
     """All that the host functions of one component's guest work on."""
 
-    __slots__ = ("_printed", "answer", "clocks", "handles", "invocation", "ledger")
+    __slots__ = ("_printed", "answer", "clocks", "files", "handles", "invocation", "ledger")
 
     def __init__(self, invocation: Invocation) -> None:
         self.invocation = invocation
         self.handles = Handles()
         self.ledger = Ledger(invocation.grants.limits.response_body)
+        self.files = OpenFiles(invocation)
         self.answer: Flushing | None = None
         """What `response-outparam.set` sets."""
         self._printed: dict[str, Messages] = {}

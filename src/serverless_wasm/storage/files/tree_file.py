@@ -37,11 +37,27 @@ class Session:
         self._tell = tell
         self._made: set[tuple[Tree, str]] = set()
         self._devices: dict[Tree, int] = {}
+        self._left: list[TreeFile] = []
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether anything was changed that is not in its store."""
+        return any(file.is_dirty for file in self.files.values())
 
     async def finish(self) -> None:
         """Puts every file that is still open into its store; raises what the first could not be put for."""
+        await self.tidy()
         for file in list(self.files.values()):
             await file.sync()
+
+    async def tidy(self) -> None:
+        """The same of those that their program has given up (`TreeFile.leave`), which are closed then."""
+        while self._left:
+            await self._left.pop(0).close()
+
+    def leave(self, file: TreeFile) -> None:
+        """Has a file that nobody uses any more wait for `tidy`."""
+        self._left.append(file)
 
     def hold(self, size: int) -> None:
         """Takes so many bytes, or gives them back; raises OSError (EFBIG) without so many."""
@@ -139,6 +155,11 @@ class TreeFile:
         return self._session.device(self.tree)
 
     @property
+    def is_dirty(self) -> bool:
+        """Whether it was changed, and is not in the store so."""
+        return self._dirty and self._named
+
+    @property
     def _named(self) -> bool:
         """Whether it was not removed."""
         return self._session.files.get((self.tree, self.key)) is self
@@ -161,7 +182,18 @@ class TreeFile:
         """Writes there; returns how much of it, which is all."""
         if not data:
             return 0
-        content = await self._changeable()
+        await self.fetch()
+        return self.put_at(data, offset)
+
+    async def fetch(self) -> None:
+        """Has all of it in memory, so that `put_at` need not wait."""
+        await self._changeable()
+
+    def put_at(self, data: bytes, offset: int) -> int:
+        """As `write_at`; raises OSError (EBADF) unless it was fetched."""
+        content = self._content
+        if content is None:
+            raise refusal(errno.EBADF)
         longer = max(offset + len(data) - len(content), 0)
         self._session.hold(longer)
         content.extend(bytes(longer))
@@ -189,7 +221,7 @@ class TreeFile:
 
         Raises OSError (EEXIST) if it was to be new, and somebody else has made it since it was opened.
         """
-        if self._dirty and self._named and self._content is not None:
+        if self.is_dirty and self._content is not None:
             if not await self.tree.write(self.key, bytes(self._content), self._condition):
                 raise refusal(errno.EEXIST)
             self._dirty, self._condition = False, ANY
@@ -215,6 +247,13 @@ class TreeFile:
         try:
             await self.sync()
         finally:
+            self.drop()
+
+    def leave(self) -> None:
+        """Gives it up, and leaves to the session what is not in the store."""
+        if self._users == 1 and self.is_dirty:
+            self._session.leave(self)
+        else:
             self.drop()
 
     def drop(self) -> None:
