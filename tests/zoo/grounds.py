@@ -239,11 +239,10 @@ async def _answer(client: Client, method: str) -> Answer:
 
 
 def _table(name: str, env: str = "", limits: str = "", outbound: str = "") -> str:
-    folder = "" if name.endswith("-component") else "tmp = true\n"  # components find none
     return (
         f'[[applications]]\nname = "{name}"\nfile_path = "{name}.wasm"\nurl_path = "/{name}/..."\n'
         f"env = {{ {env.rstrip(', ')} }}\nlimits = {{ {limits} }}\n"
-        f"allowed_outbound_hosts = [{outbound}]\n{folder}"
+        f"allowed_outbound_hosts = [{outbound}]\ntmp = true\n"
     )
 
 
