@@ -19,7 +19,7 @@ enum { NAME_LIMIT = 65536, REASON_LIMIT = 256 }; /* abi/env.py, abi/response.py 
 
 EXPORT const char fast_sources[] = SOURCES;      /* the digest of these files, from hatch_build.py */
 EXPORT const size_t fast_sizes[] = {sizeof(plan_t), sizeof(answer_t), sizeof(guest_t),
-                                    sizeof(allocation_t)};
+                                    sizeof(allocation_t), sizeof(import_t), sizeof(wiring_t)};
 
 /* A guest's steps */
 
@@ -98,6 +98,24 @@ EXPORT int guest_allocate(wasmtime_context_t *context, const wasmtime_func_t *fu
   if (!over) return WAITS;
   if (wanted->trap || wanted->error) return FAILED;
   wanted->place = (uint32_t)result.of.i32;
+  return OVER;
+}
+
+/* Tells a linker all that a module of a component imports; OVER, LOST if there is no such export, or FAILED. */
+EXPORT int guest_define(wasmtime_linker_t *linker, wasmtime_context_t *context, wiring_t *wiring) {
+  for (size_t at = 0; at < wiring->count; at++) {
+    const import_t *import = &wiring->imports[at];
+    const text_t *source = &import->source;
+    wasmtime_extern_t item;
+    bool found = import->instance < 0
+                     ? wasmtime_linker_get(wiring->host, context, "host", 4, source->data, source->size, &item)
+                     : wasmtime_instance_export_get(context, &wiring->instances[import->instance],
+                                                    source->data, source->size, &item);
+    if (!found) return LOST;
+    wiring->error = wasmtime_linker_define(linker, context, import->module.data, import->module.size,
+                                           import->name.data, import->name.size, &item);
+    if (wiring->error) return FAILED;
+  }
   return OVER;
 }
 

@@ -22,9 +22,10 @@ SOURCES = ("capi.h", "guest.h", "fast.c")
 
 ffi.cdef("""
 extern const char fast_sources[];
-extern const size_t fast_sizes[4];
+extern const size_t fast_sizes[6];
 int guest_go(guest_t *);
 int guest_allocate(wasmtime_context_t *, const wasmtime_func_t *, allocation_t *);
+int guest_define(wasmtime_linker_t *, wasmtime_context_t *, wiring_t *);
 wasm_trap_t *fast_set_body(void *, wasmtime_caller_t *, wasmtime_val_raw_t *, size_t);
 wasm_trap_t *fast_set_status(void *, wasmtime_caller_t *, wasmtime_val_raw_t *, size_t);
 wasm_trap_t *fast_set_header(void *, wasmtime_caller_t *, wasmtime_val_raw_t *, size_t);
@@ -41,6 +42,7 @@ class CompiledSteps:
         self._library = library
         self.guest_go = library.guest_go
         self.guest_allocate = library.guest_allocate
+        self.guest_define = library.guest_define
 
     def function(self, name: str) -> Any:
         """The host function that has this name in fast.c; its data is the one in Python that it asks."""
@@ -64,5 +66,6 @@ def find_steps(folder: Path = _HERE) -> Steps:
 
 def _is_ours(library: Any, folder: Path) -> bool:
     digest = sha256(b"".join((folder / name).read_bytes() for name in SOURCES)).hexdigest()
-    sizes = [ffi.sizeof(name) for name in ("plan_t", "answer_t", "guest_t", "allocation_t")]
+    names = ("plan_t", "answer_t", "guest_t", "allocation_t", "import_t", "wiring_t")
+    sizes = [ffi.sizeof(name) for name in names]
     return ffi.string(library.fast_sources) == digest.encode() and list(library.fast_sizes) == sizes

@@ -61,3 +61,19 @@ typedef struct {
   wasm_trap_t *trap;
   wasmtime_error_t *error;
 } allocation_t;
+
+/* One import of a module of a component, and where it comes from (components/assembly.py). */
+typedef struct {
+  text_t module, name;            /* as its module has it */
+  text_t source;                  /* what it is called there */
+  int64_t instance;               /* which of the instances exports it; -1: it is the host's */
+} import_t;
+
+/* What one module of a component is to be given, in one guest. */
+typedef struct {
+  const import_t *imports;
+  size_t count;
+  const wasmtime_linker_t *host;  /* the host's functions, in the module "host" */
+  const wasmtime_instance_t *instances;
+  wasmtime_error_t *error;
+} wiring_t;

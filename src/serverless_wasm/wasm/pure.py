@@ -12,6 +12,8 @@ from serverless_wasm.wasm.capi import EXTERN_FUNC, EXTERN_MEMORY, NULL, ffi, lib
 
 WAITS, OVER, FAILED, LOST = range(4)
 """How a stretch of a guest ended; LOST: the next function to call is not there."""
+HOST = b"host"
+"""Where the linker of a component has the host's functions, each by its number."""
 
 
 class PureSteps:
@@ -20,13 +22,14 @@ class PureSteps:
     name = "pure path"
 
     def __init__(self) -> None:
-        self._places: dict[Any, _Places] = {}  # of every guest_t, which the engine lends again and again
+        self._places: dict[Any, Places] = {}  # of every guest_t, which the engine lends again and again
+        self._item = ffi.new("wasmtime_extern_t *")
 
     def guest_go(self, guest: Any) -> int:
         """Runs the guest until its calls are over, or it waits, or has used its slice, or has failed."""
         places = self._places.get(guest)
         if places is None:
-            places = self._places[guest] = _Places(guest)
+            places = self._places[guest] = Places(guest)
         how = _step(guest, places)
         _look(guest, places)
         return how
@@ -50,8 +53,30 @@ class PureSteps:
         wanted.place = result.of.i32 & 0xFFFFFFFF
         return OVER
 
+    def guest_define(self, linker: Any, context: Any, wiring: Any) -> int:
+        """Tells a linker all that a module of a component imports; LOST if there is no such export."""
+        item = self._item
+        for at in range(wiring.count):
+            wanted = wiring.imports[at]
+            module, name, source = wanted.module, wanted.name, wanted.source
+            if wanted.instance < 0:
+                found = lib.wasmtime_linker_get(
+                    wiring.host, context, HOST, len(HOST), source.data, source.size, item
+                )
+            else:
+                instance = wiring.instances + wanted.instance
+                found = lib.wasmtime_instance_export_get(context, instance, source.data, source.size, item)
+            if not found:
+                return LOST
+            wiring.error = lib.wasmtime_linker_define(
+                linker, context, module.data, module.size, name.data, name.size, item
+            )
+            if wiring.error:
+                return FAILED
+        return OVER
 
-class _Places:
+
+class Places:
     """Pointers into one guest_t, where the library writes to."""
 
     __slots__ = ("called", "error", "function", "instance", "item", "memory", "trap")
@@ -66,7 +91,7 @@ class _Places:
         self.memory = ffi.addressof(guest, "memory", "of", "memory")
 
 
-def _make(guest: Any, places: _Places) -> None:
+def _make(guest: Any, places: Places) -> None:
     plan = guest.plan
     guest.store = store = lib.wasmtime_store_new(plan.engine, NULL, NULL)
     guest.context = context = lib.wasmtime_store_context(store)
@@ -80,7 +105,7 @@ def _make(guest: Any, places: _Places) -> None:
     )
 
 
-def _step(guest: Any, places: _Places) -> int:
+def _step(guest: Any, places: Places) -> int:
     if not guest.store:
         _make(guest, places)
     how = (
@@ -93,7 +118,7 @@ def _step(guest: Any, places: _Places) -> int:
     return how
 
 
-def _call(guest: Any, places: _Places) -> int:
+def _call(guest: Any, places: Places) -> int:
     """Begins the next call; how it is over already, WAITS if it is not."""
     if not guest.has_memory:
         _look(guest, places)
@@ -111,7 +136,7 @@ def _call(guest: Any, places: _Places) -> int:
     return WAITS
 
 
-def _look(guest: Any, places: _Places) -> None:
+def _look(guest: Any, places: Places) -> None:
     if not guest.has_memory and places.instance.store_id:
         found = lib.wasmtime_instance_export_get(guest.context, places.instance, b"memory", 6, places.item)
         guest.has_memory = found and places.item.kind == EXTERN_MEMORY

@@ -277,6 +277,13 @@ def test_several_modules_that_fail(room: Room) -> None:
             room.run(linked, Limits(timeout=0.05))
 
 
+def test_several_modules_that_do_not_fit(room: Room) -> None:
+    """An export that is not there is told, though the engine takes no component that has one."""
+    linked = room.link([], BASE, '(import "0" "nothing" (func)) (func (export "handle"))')
+    with pytest.raises(GuestTrap, match="lacks an export"):
+        room.run(linked)
+
+
 def test_what_is_not_offered(room: Room) -> None:
     """Every reason is told at once."""
     functions = [function("one", see, ("a", U32)), function("two", see, ("a", U32))]

@@ -38,7 +38,7 @@ class Crossing:
 
     __slots__ = (
         "_allocators", "_fiber", "_kept", "_wanted", "allocating", "beginning", "handles", "instances",
-        "left", "memory", "realloc", "world",
+        "left", "made", "memory", "realloc", "world",
     )  # fmt: skip
 
     def __init__(self, fiber: Fiber, world: Owner) -> None:
@@ -48,8 +48,10 @@ class Crossing:
         self._wanted = ffi.new("allocation_t *", {"patience": _PATIENCE})
         self.world = world
         self.handles = world.handles
-        self.instances: list[Any] = []
-        """Of an assembled component, in the order of its steps; a linked one has that of the fiber."""
+        self.instances: Any = None
+        """An array in the order of the steps of an assembled component; else there is that of the fiber."""
+        self.made = 0
+        """How many of them there are by now."""
         self.beginning: Any = None
         """What assembly.py must keep of the instance that is being made."""
         self.memory: Memory = NOWHERE
@@ -99,8 +101,8 @@ class Crossing:
     def _find(self, wanted: Export) -> Any:
         item, name = ffi.new("wasmtime_extern_t *"), wanted.name.encode()
         own = self._fiber.own
-        if wanted.instance < len(self.instances):
-            instance = self.instances[wanted.instance]
+        if wanted.instance < self.made:
+            instance = self.instances + wanted.instance
         elif own.instance.store_id:
             instance = ffi.addressof(own, "instance")
         else:

@@ -12,7 +12,7 @@ from typing import Any
 from serverless_wasm.errors import EngineError, LinkError
 from serverless_wasm.text import printable
 from serverless_wasm.wasm.capi import NULL, ffi, lib, message_of
-from serverless_wasm.wasm.components.assembly import HOST, Assembly, memory_of
+from serverless_wasm.wasm.components.assembly import Assembly, memory_of
 from serverless_wasm.wasm.components.blueprint import Builtin, Export, Host, Lifted, Lowered
 from serverless_wasm.wasm.components.canonical import Answers
 from serverless_wasm.wasm.components.component import Component
@@ -20,6 +20,7 @@ from serverless_wasm.wasm.components.lowering import Callback, Lowering, Offered
 from serverless_wasm.wasm.engine import Engine
 from serverless_wasm.wasm.linker import LinkedModule, Linker, function_type
 from serverless_wasm.wasm.plan import Call, Plan, Terms
+from serverless_wasm.wasm.pure import HOST
 from serverless_wasm.wasm.scheduler import Scheduler
 
 Offers = Callable[[Lowered], Offered | str]
