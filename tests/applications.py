@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -77,6 +78,20 @@ class Host:
 def request(**fields: Any) -> Request:
     """A GET of `/` but for what is given."""
     return Request(**{"id": "r-1", "method": "GET", "path": "/", **fields})
+
+
+async def whole(host: Host, application: Application, asked: Request) -> tuple[int, bytes]:
+    """Status and body of an answer, once its guest is gone: one that is not given the processor streams."""
+    before = len(host.finished)
+    response = await application(asked)
+    body = (
+        response.body
+        if isinstance(response.body, bytes)
+        else b"".join([part async for part in response.body])
+    )
+    while len(host.finished) == before:
+        await asyncio.sleep(0.001)
+    return response.status, body
 
 
 def body_of(response: Response) -> bytes:
