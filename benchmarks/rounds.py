@@ -132,16 +132,17 @@ class Results:
 
     def spread(self, contestant: str, point: str, figure: Figure) -> Spread | None:
         """The median over the rounds, and its least and greatest; None without samples."""
-        return Spread.of(self._rounds(contestant, point, figure).values())
+        return Spread.of(self.rounds(contestant, point, figure).values())
 
     def ratio(self, contestant: str, peer: str, point: str, figure: Figure) -> Spread | None:
         """The median of the ratios contestant/peer within each round; None where no round has both."""
-        above, below = (self._rounds(name, point, figure) for name in (contestant, peer))
+        above, below = (self.rounds(name, point, figure) for name in (contestant, peer))
         return Spread.of(
             above[number] / below[number] for number in above.keys() & below.keys() if below[number]
         )
 
-    def _rounds(self, contestant: str, point: str, figure: Figure) -> dict[int, float]:
+    def rounds(self, contestant: str, point: str, figure: Figure) -> dict[int, float]:
+        """The figure by the number of its round."""
         chosen = (
             sample for sample in self.samples if (sample.contestant, sample.point) == (contestant, point)
         )

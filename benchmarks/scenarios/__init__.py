@@ -26,6 +26,7 @@ NAMES = (
     "suspended",
     "concurrency",
     "bodies",
+    "components",
 )
 
 
