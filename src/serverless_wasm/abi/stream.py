@@ -13,8 +13,9 @@ from typing import Any
 from serverless_wasm.limits import KIB
 from serverless_wasm.messages import Headers, Streaming
 
-PIPE = 64 * KIB
-"""Bytes between a guest that writes and a client that reads: what a pipe of Linux holds (pipe(7))."""
+PIPE = 256 * KIB
+"""Bytes between a guest that writes and a client that reads. Each time that they are there the guest has to
+wait: with a quarter of it a component's echo of 1 MiB cost half as much again."""
 
 
 class Pipe:

@@ -35,7 +35,10 @@ class Clocks:
 
     def now(self, clock: int) -> int:
         """What a clock shows, in nanoseconds; raises OSError (EINVAL) for one there is not."""
-        return self._coarse(self._exact(clock)) - self._origin(clock)
+        if clock == MONOTONIC:
+            exact = time.monotonic_ns()
+            return exact - exact % self.quantum - self._began
+        return self._coarse(self._exact(clock))
 
     def until(self, clock: int, shown: int) -> int:
         """Nanoseconds until a clock shows that time, or a later one; none or less when it does."""

@@ -6,7 +6,7 @@ It must never take a name that belongs to the connection, nor keep more than the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from serverless_wasm.abi.response import is_field
 from serverless_wasm.abi.wasi_http.interface import Ok, Refusal, Resource, function, method, own
@@ -46,12 +46,12 @@ class Fields(Resource):
     Other hosts let a guest drop a message before its fields, so these depend on nothing.
     """
 
-    __slots__ = ("_cost", "_ledger", "is_mutable", "pairs")
+    __slots__ = ("_cost", "_ledger", "_size", "is_mutable", "pairs")
     name = "wasi:http/types/fields"
 
     def __init__(self, pairs: Pairs = (), *, is_mutable: bool = False, ledger: Ledger | None = None) -> None:
         super().__init__()
-        self._cost = 0
+        self._cost = self._size = 0
         self._ledger = ledger
         self.is_mutable = is_mutable
         self.pairs = pairs
@@ -63,16 +63,23 @@ class Fields(Resource):
 
     def change(self, pairs: Pairs, limits: Limits) -> None:
         """Has these from now on; raises HostLimit for more than there may be."""
-        size = sum(len(name) + len(value) for name, value in pairs)
-        if len(pairs) > limits.response_headers:
+        self._hold(sum(len(name) + len(value) for name, value in pairs), len(pairs), limits)
+        self.pairs = pairs
+
+    def add(self, name: str, value: bytes, limits: Limits) -> None:
+        """Has one more; raises HostLimit as `change` does."""
+        self._hold(self._size + len(name) + len(value), len(self.pairs) + 1, limits)
+        self.pairs = (*self.pairs, (name, value))
+
+    def _hold(self, size: int, count: int, limits: Limits) -> None:
+        if count > limits.response_headers:
             raise HostLimit(f"response_headers: more than {limits.response_headers}")
         if size > limits.response_header_bytes:
             raise HostLimit(f"response_header_bytes: more than {limits.response_header_bytes}")
-        cost = size + _PAIR_COST * len(pairs)
+        cost = size + _PAIR_COST * count
         if self._ledger is not None:
             self._ledger.spend(cost - self._cost)
-        self._cost = cost
-        self.pairs = pairs
+        self._cost, self._size = cost, size
 
     def drop(self) -> None:
         """Gives back what it has taken."""
@@ -104,11 +111,12 @@ def declared_size(fields: Fields) -> int | None:
     return int(values[0])
 
 
-def _judge(name: str, values: Iterable[bytes] = ()) -> None:
+def _judge(name: str, values: Sequence[bytes] = ()) -> None:
     """Raises Refusal for what cannot stand in a head, or is not the guest's."""
     raw = name.encode()
-    if not is_field(raw, b"") or not all(is_field(b"x", value) for value in values):
-        raise Refusal(("invalid-syntax", None))
+    for value in values or (b"",):
+        if not is_field(raw, value):
+            raise Refusal(("invalid-syntax", None))
     if name.lower() in FORBIDDEN:
         raise Refusal(("forbidden", None))
 
@@ -161,7 +169,7 @@ def delete(world: World, fields: Fields, name: str) -> Ok:
 def append(world: World, fields: Fields, name: str, value: bytes) -> Ok:
     _judge(name, (value,))
     _require_mutable(fields)
-    fields.change((*fields.pairs, (name, value)), world.invocation.grants.limits)
+    fields.add(name, value, world.invocation.grants.limits)
     return Ok()
 
 

@@ -104,18 +104,31 @@ class Flushing(Protocol):
 class World:
     """All that the host functions of one component's guest work on."""
 
-    __slots__ = ("_printed", "answer", "clocks", "files", "handles", "invocation", "ledger")
+    __slots__ = ("_clocks", "_files", "_printed", "answer", "handles", "invocation", "ledger")
 
     def __init__(self, invocation: Invocation) -> None:
         self.invocation = invocation
         self.handles = Handles()
         self.ledger = Ledger(invocation.grants.limits.response_body)
-        self.files = OpenFiles(invocation)
         self.answer: Flushing | None = None
         """What `response-outparam.set` sets."""
         self._printed: dict[str, Messages] = {}
-        precise = invocation.grants.precise_clocks
-        self.clocks = Clocks(1 if precise else QUANTUM)
+        self._clocks: Clocks | None = None
+        self._files: OpenFiles | None = None
+
+    @property
+    def clocks(self) -> Clocks:
+        """The guest's; the monotonic one is counted from where it looks first."""
+        if self._clocks is None:
+            self._clocks = Clocks(1 if self.invocation.grants.precise_clocks else QUANTUM)
+        return self._clocks
+
+    @property
+    def files(self) -> OpenFiles:
+        """What it has open."""
+        if self._files is None:
+            self._files = OpenFiles(self.invocation)
+        return self._files
 
     def printed(self, stream: str) -> Messages:
         """What the guest prints to a stream of that name: lines of its application's log."""

@@ -45,7 +45,7 @@ class Crossing:
         self._fiber = fiber
         self._allocators: dict[Export, Any] = {}
         self._kept: list[Any] = []
-        self._wanted = ffi.new("allocation_t *", {"patience": _PATIENCE})
+        self._wanted: Any = None
         self.world = world
         self.handles = world.handles
         self.instances: Any = None
@@ -84,6 +84,8 @@ class Crossing:
         fiber, wanted, realloc = self._fiber, self._wanted, self.realloc
         if realloc is None:
             raise GuestTrap("canonical ABI: no realloc was given for what is longer than it")
+        if wanted is None:  # many guests never ask
+            wanted = self._wanted = ffi.new("allocation_t *", {"patience": _PATIENCE})
         function = self._allocators.get(realloc) or self._find(realloc)
         wanted.align, wanted.size = align, size
         self.allocating = True

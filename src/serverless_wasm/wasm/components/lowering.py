@@ -229,19 +229,29 @@ class _Form:
 
 
 def _lifting(params: TupleCodec) -> Callable[[Crossing, tuple[int, ...]], Any]:
+    """Written out for as many as most functions have: a loop costs more than what it does."""
     lifts = params.lifts
-    if len(lifts) == 1:
-        ((only, _),) = lifts
-        return lambda crossing, numbers: (only(crossing, numbers, 0),)
-    return lambda crossing, numbers: [lift(crossing, numbers, at) for lift, at in lifts]
+    match lifts:
+        case []:
+            return lambda _crossing, _numbers: ()
+        case [(first, _)]:
+            return lambda crossing, numbers: (first(crossing, numbers, 0),)
+        case [(first, _), (second, at)]:
+            return lambda crossing, numbers: (first(crossing, numbers, 0), second(crossing, numbers, at))
+        case _:
+            return lambda crossing, numbers: [lift(crossing, numbers, at) for lift, at in lifts]
 
 
 def _giving(codec: Codec) -> Callable[[Crossing, tuple[int, ...], Any, Any], None]:
-    lower, bits = codec.lower, 64 if codec.flat == ("i64",) else 32
+    lower, is_wide = codec.lower, codec.flat == ("i64",)
+    span = 1 << (64 if is_wide else 32)
+    most = span // 2 - 1
 
     def give(crossing: Crossing, _numbers: tuple[int, ...], answer: Any, values: Any) -> None:
-        number = _signed(lower(crossing, answer), bits)
-        if bits == 64:
+        number = lower(crossing, answer)
+        if number > most:  # the same bits as the C interface has them
+            number -= span
+        if is_wide:
             values.i64 = number
         else:
             values.i32 = number
