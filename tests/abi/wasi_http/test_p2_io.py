@@ -79,6 +79,7 @@ class Roomy:
         self.data = b""
         self.flushed = 0
         self.fails: OSError | None = None
+        self.room_fails: OSError | None = None
 
     def put(self, data: bytes) -> int:
         if self.fails:
@@ -93,6 +94,8 @@ class Roomy:
 
     async def room(self) -> None:
         await asyncio.sleep(0)
+        if self.room_fails:
+            raise self.room_fails
         if not self.left:
             self.left = self._rooms.pop(0) if self._rooms else 1 << 20
 
@@ -236,6 +239,27 @@ def test_a_failure_is_told_once() -> None:
             values = () if value is None else (value,)
             answer = await call(world, f"[method]output-stream.{name}", output, *values)
             assert answer == Err(("closed", None))
+
+    in_world(work)
+
+
+def test_a_failure_in_a_poll_is_told_by_what_follows() -> None:
+    """Whoever polls first hears of it as whoever does not."""
+
+    async def work(world: World) -> None:
+        stream = InputStream(Arriving(OSError(5, "it broke")))
+        pollable = CALLS["[method]input-stream.subscribe"].call(world, stream)
+        await call(world, "[method]pollable.block", pollable)
+        answers = [await call(world, "[method]input-stream.read", stream, 1) for _ in range(2)]
+        assert ("last-operation-failed", "closed") == tuple(answer.value[0] for answer in answers)
+
+        target = Roomy(0)
+        target.room_fails = OSError(5, "it broke")
+        output = OutputStream(target)
+        pollable = CALLS["[method]output-stream.subscribe"].call(world, output)
+        await call(world, "[method]pollable.block", pollable)
+        answers = [await call(world, "[method]output-stream.check-write", output) for _ in range(2)]
+        assert ("last-operation-failed", "closed") == tuple(answer.value[0] for answer in answers)
 
     in_world(work)
 

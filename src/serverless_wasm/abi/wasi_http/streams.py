@@ -29,18 +29,19 @@ _CLOSED = ("closed", None)
 class InputStream(Resource):
     """Bytes to be read."""
 
-    __slots__ = ("_over", "source")
+    __slots__ = ("_failure", "_over", "source")
     name = "wasi:io/streams/input-stream"
 
     def __init__(self, source: Source, parent: Resource | None = None) -> None:
         super().__init__(parent)
         self.source = source
         self._over = False
+        self._failure: OSError | None = None
 
     @property
     def is_ready(self) -> bool:
         """Whether a read has something to say."""
-        if self._over:
+        if self._over or self._failure is not None:
             return True
         try:
             return self.source.ready is not None
@@ -51,41 +52,46 @@ class InputStream(Resource):
         """Up to so many bytes; None when one has to wait; raises Refusal at the end, or for a failure."""
         if self._over:
             raise Refusal(_CLOSED)
+        if self._failure is not None:
+            raise self._fail(self._failure)
         try:
             data = self.source.take(min(most, CHUNK)) if most else b""
         except OSError as error:
-            self._over = True
-            raise failed(error) from None
+            raise self._fail(error) from None
         if data == b"" and most:
             self._over = True
             raise Refusal(_CLOSED)
         return data
 
     async def arrive(self) -> None:
-        """Waits until there is something to read."""
+        """Waits until a read has something to say, if only that it failed."""
         try:
             await self.source.arrive()
         except OSError as error:
-            self._over = True
-            raise failed(error) from None
+            self._failure = error
+
+    def _fail(self, error: OSError) -> Refusal:
+        self._over = True
+        return failed(error)
 
 
 class OutputStream(Resource):
     """Room to be written to."""
 
-    __slots__ = ("_over", "_permitted", "target")
+    __slots__ = ("_failure", "_over", "_permitted", "target")
     name = "wasi:io/streams/output-stream"
 
     def __init__(self, target: Target, parent: Resource | None = None) -> None:
         super().__init__(parent)
         self.target = target
         self._over = False
+        self._failure: OSError | None = None
         self._permitted = 0
 
     @property
     def is_ready(self) -> bool:
         """Whether there is room, or a failure to be told."""
-        if self._over:
+        if self._over or self._failure is not None:
             return True
         try:
             return self.target.left > 0
@@ -94,8 +100,7 @@ class OutputStream(Resource):
 
     def permit(self) -> int:
         """Bytes that may be written now; raises Refusal when none ever may."""
-        if self._over:
-            raise Refusal(_CLOSED)
+        self._require_open()
         try:
             self._permitted = min(self.target.left, CHUNK)
         except OSError as error:
@@ -112,8 +117,7 @@ class OutputStream(Resource):
 
     def put(self, data: bytes) -> int:
         """Takes what there is room for; raises Refusal when it is closed."""
-        if self._over:
-            raise Refusal(_CLOSED)
+        self._require_open()
         try:
             return self.target.put(data)
         except OSError as error:
@@ -121,19 +125,24 @@ class OutputStream(Resource):
 
     def flush(self) -> None:
         """Hands on what was written."""
-        if self._over:
-            raise Refusal(_CLOSED)
+        self._require_open()
         try:
             self.target.flush()
         except OSError as error:
             raise self._fail(error) from None
 
     async def room(self) -> None:
-        """Waits until there is room."""
+        """Waits until there is room, or a failure to be told by what is done next."""
         try:
             await self.target.room()
         except OSError as error:
-            raise self._fail(error) from None
+            self._failure = error
+
+    def _require_open(self) -> None:
+        if self._over:
+            raise Refusal(_CLOSED)
+        if self._failure is not None:
+            raise self._fail(self._failure)
 
     def _fail(self, error: OSError) -> Refusal:
         self._over = True
@@ -182,19 +191,11 @@ async def _skip_later(stream: InputStream, size: int) -> Ok:
 
 
 def _subscribe_input(world: World, stream: InputStream) -> Pollable:
-    return Pollable(lambda: stream.is_ready, lambda: _quietly(stream.arrive()), stream)
+    return Pollable(lambda: stream.is_ready, stream.arrive, stream)
 
 
 def _subscribe_output(world: World, stream: OutputStream) -> Pollable:
-    return Pollable(lambda: stream.is_ready, lambda: _quietly(stream.room()), stream)
-
-
-async def _quietly(wait: Awaitable[None]) -> None:
-    """A failure is for the next read or write to tell."""
-    try:
-        await wait
-    except Refusal:
-        return
+    return Pollable(lambda: stream.is_ready, stream.room, stream)
 
 
 def _check_write(world: World, stream: OutputStream) -> Ok:
@@ -228,6 +229,7 @@ def _blocking_flush(world: World, stream: OutputStream) -> Ok | Awaitable[Ok]:
 
 async def _flush_later(stream: OutputStream) -> Ok:
     await stream.room()
+    stream.flush()
     return Ok()
 
 
