@@ -112,7 +112,7 @@ def address(host: str, port: int) -> SocketAddress:
     parsed = ip_address(host)
     if isinstance(parsed, IPv4Address):
         return "ipv4", (port, tuple(parsed.packed))
-    groups = tuple(int(group, 16) for group in parsed.exploded.split(":"))
+    groups = tuple(int.from_bytes(parsed.packed[at : at + 2]) for at in range(0, 16, 2))
     return "ipv6", (port, 0, groups, 0)
 
 
