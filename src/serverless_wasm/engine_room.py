@@ -17,6 +17,7 @@ from serverless_wasm.application import Program
 from serverless_wasm.config.configuration import ApplicationConfig, Configuration
 from serverless_wasm.errors import LinkError, ModuleError
 from serverless_wasm.release import Part
+from serverless_wasm.storage.handles import Handles
 from serverless_wasm.storage.mounts import Mounts
 from serverless_wasm.storage.scratch import sweep
 from serverless_wasm.wasm.artifacts import Artifact, Cache
@@ -146,7 +147,8 @@ class EngineRoom:
     def mounts(self, config: ApplicationConfig) -> Mounts:
         """The folders that the application's guests find."""
         scratch = config.limits.scratch if config.tmp else None
-        return Mounts(mounts=config.mounts, scratch=scratch, parent=self._scratch)
+        handles = Handles(config.limits.application_files)
+        return Mounts(mounts=config.mounts, scratch=scratch, parent=self._scratch, handles=handles)
 
     def _module(self, artifact: Artifact) -> Code:
         """The module, one for all programs that run it, for as long as one of them lives."""

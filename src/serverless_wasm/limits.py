@@ -49,6 +49,8 @@ class Limits:
     """Open TCP descriptors of an invocation."""
     application_sockets: int = 1_000
     """Open TCP descriptors of all invocations together, so that one application cannot take them all."""
+    application_files: int = 1_000
+    """Open files and folders of mounts and of /tmp, of all invocations together: as `application_sockets`."""
     socket_received: int = 64 * MIB
     """Bytes that a guest may receive on one descriptor."""
     socket_sent: int = 64 * MIB

@@ -12,7 +12,8 @@ from configurations import application, configuration
 from serverless_wasm.config.shares import share
 from serverless_wasm.limits import DoorLimits, Limits
 
-COUNTED = ("concurrency", "queue", "application_sockets", "rate")
+WHOLE = ("concurrency", "queue", "application_sockets", "application_files")
+COUNTED = (*WHOLE, "rate")
 """Limits of an application in the whole service, not of one invocation."""
 COUNTS = st.integers(1, 10**6)
 
@@ -26,6 +27,7 @@ COUNTS = st.integers(1, 10**6)
         concurrency=COUNTS,
         queue=st.integers(0, 10**6),
         application_sockets=COUNTS,
+        application_files=COUNTS,
         rate=st.none() | st.floats(1e-6, 1e9),
     ),
 )
@@ -36,7 +38,7 @@ def test_shares(workers: int, memory: int | None, door: DoorLimits, limits: Limi
     part = share(whole, workers)
 
     shared = part.applications[0].limits
-    for name in ("concurrency", "queue", "application_sockets"):
+    for name in WHOLE:
         before, after = getattr(limits, name), getattr(shared, name)
         assert before <= after * workers < before + workers
     for name in ("connections", "unsent"):

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from serverless_wasm.storage.folder import Opening
+from serverless_wasm.storage.folder import Folder, Opening
+from serverless_wasm.storage.handles import Handles
 from serverless_wasm.storage.mounts import SCRATCH, SOON, Mount, Mounts
+from storage.trees import refused
 
 
 def open_descriptors() -> int:
@@ -71,4 +73,40 @@ def test_a_folder_that_is_gone_is_told_of(tmp_path: Path) -> None:
     )
     with pytest.raises(FileNotFoundError):
         mounts.open()
+    assert before == open_descriptors()
+
+
+def test_invocations_share_what_an_application_may_have_open(tmp_path: Path) -> None:
+    """Files and folders, in mounts and in scratch folders; their own folders do not count."""
+    (tmp_path / "site").mkdir()
+    mounts = Mounts(
+        mounts=(Mount(name="/data", path=tmp_path / "site", write=True),),
+        scratch=1 << 20,
+        parent=str(tmp_path / "scratch"),
+        handles=Handles(3),
+    )
+    make = Opening(write=True, create=True)
+    before = open_descriptors()
+    first, second = mounts.open(), mounts.open()
+    file = first.folders[b"/data"].open(b"file", make)
+    folder = second.folders[b"/data"].open(b".", Opening())
+    assert isinstance(folder, Folder)
+    deeper = folder.open(b"file", Opening())
+    held = open_descriptors()
+
+    for full in (folder, first.folders[SCRATCH], second.folders[b"/data"]):
+        assert "EMFILE" == refused(full.open, b"new", make)
+    assert held == open_descriptors()
+    assert ["file"] == [path.name for path in (tmp_path / "site").iterdir()]
+    for name, why in ((b"gone", "ENOENT"), (b"../up", "EPERM")):  # what cannot be opened counts for nothing
+        deeper.close()
+        assert why == refused(first.folders[b"/data"].open, name, Opening())
+        deeper = second.folders[SCRATCH].open(b"new", make)
+
+    for opened in (file, folder, deeper, deeper):
+        opened.close()
+    assert 0 == mounts.handles.open
+    for each in (first, second):
+        each.close()
+    assert 0 == mounts.handles.open
     assert before == open_descriptors()

@@ -35,6 +35,7 @@ class LimitsTable(Table):
     response_header_bytes: Annotated[int, size(0, 16 * MIB)] | None = None
     sockets: Annotated[int, count(0, 10_000)] | None = None
     application_sockets: Annotated[int, count(0, 1_000_000)] | None = None
+    application_files: Annotated[int, count(0, 1_000_000)] | None = None
     socket_received: Annotated[int, size(0, 1024 * GIB)] | None = None
     socket_sent: Annotated[int, size(0, 1024 * GIB)] | None = None
     connect_timeout: Annotated[float, duration(0.001, HOUR)] | None = None

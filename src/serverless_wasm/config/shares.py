@@ -46,6 +46,7 @@ def _limits(limits: Limits, workers: int) -> Limits:
         concurrency=_part(limits.concurrency, workers),
         queue=_part(limits.queue, workers),
         application_sockets=_part(limits.application_sockets, workers),
+        application_files=_part(limits.application_files, workers),
         rate=limits.rate / workers if limits.rate else None,
     )
 

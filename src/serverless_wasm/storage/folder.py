@@ -2,7 +2,7 @@
 
 Paths of a guest's come in; open files, folders and what is known of them go out.
 It must never reach outside (storage/beneath.py), open what could wait or do things, nor keep more than its
-quota. Whatever is refused is an OSError.
+quota, nor more open than its handles allow. Whatever is refused is an OSError.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from serverless_wasm.storage.beneath import LISTED, Place, refusal, require_path, resolve
+from serverless_wasm.storage.handles import Handles
 from serverless_wasm.storage.quota import ENTRY, Quota, usage
 
 MOST_BYTES = 1024 * 1024
@@ -67,6 +68,7 @@ class _Open:
         self._descriptor: int | None = descriptor
         self._quota = quota or Quota()
         self._quota.opened(os.fstat(descriptor))
+        self._counted: Handles | None = None
 
     @property
     def descriptor(self) -> int:
@@ -79,12 +81,19 @@ class _Open:
         """Returns once it is on the disk."""
         os.fsync(self.descriptor)
 
+    def count_among(self, handles: Handles) -> None:
+        """From now on it is one of these, until it is closed."""
+        self._counted = handles
+        handles.take()
+
     def close(self) -> None:
         """Frees the descriptor; once is enough."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             self._quota.closed(os.fstat(descriptor))
             os.close(descriptor)
+            if self._counted is not None:
+                self._counted.give()
 
 
 class File(_Open):
@@ -160,14 +169,20 @@ class Folder(_Open):
     """An open folder; what is below it can be reached, and changed if it is `writable`.
 
     It and the folders opened in it share one quota; nothing is renamed or linked between two quotas (EXDEV).
+    What is opened in them counts among `handles`, the folder itself does not.
     """
 
-    def __init__(self, descriptor: int, *, writable: bool, quota: Quota | None = None) -> None:
+    def __init__(
+        self, descriptor: int, *, writable: bool, quota: Quota | None = None, handles: Handles | None = None
+    ) -> None:
         super().__init__(descriptor, quota)
         self.writable = writable
+        self._handles = handles or Handles()
 
     @classmethod
-    def at(cls, path: str, *, writable: bool, quota: int | None = None) -> Self:
+    def at(
+        cls, path: str, *, writable: bool, quota: int | None = None, handles: Handles | None = None
+    ) -> Self:
         """The folder of that path, which may hold `quota` bytes with what is in it by now; raises OSError.
 
         What other processes change in it meanwhile is not counted.
@@ -178,10 +193,19 @@ class Folder(_Open):
         except BaseException:
             os.close(descriptor)
             raise
-        return cls(descriptor, writable=writable, quota=kept)
+        return cls(descriptor, writable=writable, quota=kept, handles=handles)
 
     def open(self, path: bytes, how: Opening) -> File | Folder:
-        """Opens a file or a folder; EPERM for anything else, which could wait or do things."""
+        """Opens a file or a folder; EPERM for anything else, which could wait or do things.
+
+        EMFILE when its handles are all in use.
+        """
+        self._handles.require_room()
+        opened = self._find(path, how)
+        opened.count_among(self._handles)
+        return opened
+
+    def _find(self, path: bytes, how: Opening) -> File | Folder:
         if how.changes:
             _require(writable=self.writable)
         if (how.create and how.folder) or (how.truncate and not how.write):
@@ -214,7 +238,7 @@ class Folder(_Open):
             if how.changes:
                 raise refusal(errno.EISDIR)
             opened = os.open(_or_dot(place), LISTED, dir_fd=place.folder)
-            return Folder(opened, writable=self.writable, quota=self._quota)
+            return Folder(opened, writable=self.writable, quota=self._quota, handles=self._handles)
         if stat.S_ISLNK(found.st_mode):
             raise refusal(errno.ELOOP)
         if how.folder:

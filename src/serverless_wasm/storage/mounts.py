@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from serverless_wasm.storage.folder import Folder
+from serverless_wasm.storage.handles import Handles
 from serverless_wasm.storage.quota import ENTRY
 from serverless_wasm.storage.scratch import Scratch
 from serverless_wasm.text import printable
@@ -37,20 +38,23 @@ class Mounts:
     """The folders of one application.
 
     With `scratch` bytes each invocation has a folder of its own below `parent`, for as long as it lasts.
+    All that its guests open in any of them counts among `handles`.
     """
 
     mounts: tuple[Mount, ...] = ()
     scratch: int | None = None
     parent: str = ""
+    handles: Handles = field(default_factory=Handles)
 
     def open(self) -> OpenMounts:
         """Those of one invocation; raises OSError when one is not there any more."""
         opened = OpenMounts()
         try:
             for mount in self.mounts:
-                opened.folders[mount.name.encode()] = Folder.at(str(mount.path), writable=mount.write)
+                folder = Folder.at(str(mount.path), writable=mount.write, handles=self.handles)
+                opened.folders[mount.name.encode()] = folder
             if self.scratch is not None:
-                opened.lend(Scratch(self.parent, self.scratch))
+                opened.lend(Scratch(self.parent, self.scratch, self.handles))
         except OSError:
             opened.close()
             raise

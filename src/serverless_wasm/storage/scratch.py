@@ -19,6 +19,7 @@ from pathlib import Path
 
 from serverless_wasm.storage.beneath import LISTED, refusal, walk
 from serverless_wasm.storage.folder import Folder
+from serverless_wasm.storage.handles import Handles
 from serverless_wasm.storage.quota import Quota
 
 _NAME = re.compile(r"scratch-[0-9a-f]{16}")
@@ -33,8 +34,9 @@ class Scratch:
     `parent` is made, too, if need be. Nobody else may be able to write there.
     """
 
-    def __init__(self, parent: str, limit: int) -> None:
+    def __init__(self, parent: str, limit: int, handles: Handles | None = None) -> None:
         self._parent = parent
+        self._handles = handles
         self._quota = Quota(limit)
         self._made: tuple[str, Folder] | None = None
         self._is_closed = False
@@ -46,7 +48,8 @@ class Scratch:
             raise refusal(errno.EBADF)
         if self._made is None:
             name, descriptor = _make(self._parent)
-            self._made = name, Folder(descriptor, writable=True, quota=self._quota)
+            folder = Folder(descriptor, writable=True, quota=self._quota, handles=self._handles)
+            self._made = name, folder
         return self._made[1]
 
     @property
