@@ -11,8 +11,10 @@ import pytest
 
 from sandbox import Sandbox
 from serverless_wasm.errors import DeadlineExceeded, EngineError
-from serverless_wasm.limits import Limits
+from serverless_wasm.limits import KIB, MIB, Limits
+from serverless_wasm.wasm import engine
 from serverless_wasm.wasm.engine import (
+    KEEP_RESIDENT,
     MAPPINGS_PER_MODULE,
     MAPPINGS_PER_SLOT,
     MAPPINGS_RESERVED,
@@ -23,6 +25,12 @@ from serverless_wasm.wasm.engine import (
 )
 
 SPIN = '(module (func (export "handle") (loop (br 0))))'
+TOUCH = """(module (memory (export "memory") 2) (data (i32.const 70000) "*")
+  (func (export "handle")
+    (if (i32.or (i32.load (i32.const 0)) (i32.ne (i32.const 42) (i32.load8_u (i32.const 70000))))
+      (then (unreachable)))
+    (i32.store (i32.const 0) (i32.const 1)) (i32.store8 (i32.const 70000) (i32.const 1))))"""
+"""Traps unless its memory is as its module says; then writes to it."""
 
 
 def test_slots_stay_below_the_kernels_mappings() -> None:
@@ -90,3 +98,35 @@ def test_closed_engine_gives_its_address_space_back() -> None:
         module.close()
         linker.close()
         room.close()
+
+
+def resident() -> int:
+    """Bytes of this process's own pages that are in memory."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:")) * KIB
+
+
+@pytest.mark.usefixtures("on_path")
+def test_a_crowd_leaves_little_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its memories kept resident is given back, and whoever comes next finds them as they were made."""
+    guests, warm = 250, 10
+    monkeypatch.setattr(engine, "WARM_GUESTS", warm)
+    room = Sandbox(slots=guests)
+    linked = room.link(TOUCH)
+
+    async def crowd() -> None:
+        fibers = [room.fiber(linked) for _ in range(guests)]
+        ended = [fiber.go() for fiber in fibers]
+        for fiber in fibers:
+            fiber.close()
+        assert all(ended)
+
+    before = resident()
+    for _ in range(3):
+        asyncio.run(crowd())
+    kept = resident() - before
+
+    assert kept < warm * KEEP_RESIDENT + 8 * MIB < guests * KEEP_RESIDENT // 2
+    for _ in range(2 * guests):
+        asyncio.run(room.run(linked))
+    room.close()

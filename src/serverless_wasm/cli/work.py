@@ -27,6 +27,10 @@ from serverless_wasm.processes.worker import Worker
 from serverless_wasm.service import Service
 from serverless_wasm.wasm.artifacts import Cache
 
+COLLECTIONS = 20_000, 20, 10
+"""When the garbage collector looks for circles: each guest that waits is a hundred objects and no circle.
+With Python's own 700, a crowd of 5,000 took a sixth more processor time (measured)."""
+
 
 def main() -> None:
     """Serves until the supervisor says stop, or is gone."""
@@ -35,6 +39,7 @@ def main() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     end_with(call.parent)
     gc.freeze()
+    gc.set_threshold(*COLLECTIONS)
     uvloop.run(_run(call))
 
 
