@@ -403,7 +403,7 @@ def test_addresses_that_are_taken_are_an_os_error(run: Run) -> None:
 
     async def main() -> None:
         async with serving(hello) as one, serving(hello) as other:
-            with pytest.raises(OSError, match=str(one.port)):
+            with pytest.raises(OSError, match="Address already in use"):
                 await other.door.listen(("127.0.0.1", one.port))
             assert 200 == (await (await other.connect()).ask(GET)).status
 

@@ -16,9 +16,10 @@ from msgspec.structs import replace
 from serverless_wasm.events import Emit
 from serverless_wasm.limits import DoorLimits
 from serverless_wasm.messages import Handler, Request, Response
+from serverless_wasm.server.acceptor import Acceptor
 from serverless_wasm.server.connection import Connection, Shared
 from serverless_wasm.server.head import address_text
-from serverless_wasm.server.sockets import BACKLOG
+from serverless_wasm.server.sockets import bind
 from serverless_wasm.server.tls_connection import Arrivals, TlsConnection
 
 CLEANUP = 1.0
@@ -31,6 +32,7 @@ class HttpDoor:
     def __init__(
         self, handler: Handler, limits: DoorLimits, emit: Emit, tls: ssl.SSLContext | None = None
     ) -> None:
+        self._acceptors: list[Acceptor] = []
         self._servers: list[asyncio.Server] = []
         self._shared = Shared(handler=_secure(handler) if tls else handler, limits=limits, emit=emit)
         self._arrivals = Arrivals(context=tls, shared=self._shared) if tls else None
@@ -69,11 +71,10 @@ class HttpDoor:
         def connect() -> Connection | TlsConnection:
             return TlsConnection(self._arrivals) if self._arrivals else Connection(self._shared, loop)
 
-        if isinstance(where, tuple):
-            host, port = where
-            servers = [await loop.create_server(connect, host, port, backlog=BACKLOG)]
-        else:
-            servers = [await loop.create_server(connect, sock=sock, backlog=BACKLOG) for sock in where]
+        acceptor = Acceptor(connect)
+        sockets = bind(*where).sockets if isinstance(where, tuple) else where
+        servers = [await acceptor.listen(sock) for sock in sockets]
+        self._acceptors.append(acceptor)
         self._servers += servers
         return tuple(address_text(sock.getsockname()) for server in servers for sock in server.sockets)
 
@@ -87,6 +88,8 @@ class HttpDoor:
             server.close()
         self._shared.retiring = True
         try:
+            for acceptor in self._acceptors:
+                await acceptor.settle()
             # A request that has reached the kernel is in progress, though nobody has seen it: two turns of
             # the loop have one look at the sockets between them.
             await asyncio.sleep(0)
