@@ -150,7 +150,29 @@ async def waiting(operation: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
 
 @contextmanager
 def black_hole() -> Iterator[bytes]:
-    """A target that answers no SYN: a listening socket whose queue is full."""
+    """A target that answers no SYN."""
+    with full() as listening:
+        yield b"127.0.0.1:%d" % listening.getsockname()[1]
+
+
+@contextmanager
+def taking(listening: socket.socket) -> Iterator[None]:
+    """Accepts whoever comes, and lets go of them."""
+    loop = asyncio.get_running_loop()
+
+    def take() -> None:
+        listening.accept()[0].close()
+
+    loop.add_reader(listening, take)
+    try:
+        yield
+    finally:
+        loop.remove_reader(listening)
+
+
+@contextmanager
+def full() -> Iterator[socket.socket]:
+    """A listening socket whose queue is full: it answers no SYN until somebody is accepted."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(0)
@@ -159,7 +181,7 @@ def black_hole() -> Iterator[bytes]:
             filler.setblocking(False)
             filler.connect_ex(listening.getsockname())
         try:
-            yield b"127.0.0.1:%d" % listening.getsockname()[1]
+            yield listening
         finally:
             for filler in fillers:
                 filler.close()

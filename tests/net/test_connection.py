@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
+from contextlib import closing
+from ipaddress import ip_address
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from net.backends import Run, Serve, backend, invocation, no_descriptor_left, silent
+from net.backends import Run, Serve, backend, full, invocation, no_descriptor_left, silent, taking
 from serverless_wasm.alarms import Alarms
 from serverless_wasm.errors import Failed
 from serverless_wasm.limits import Limits
@@ -17,6 +20,7 @@ from serverless_wasm.net.connection import Connection
 from serverless_wasm.net.policy import Target
 from serverless_wasm.net.tcp import Network
 
+LOCAL = ip_address("127.0.0.1")
 HASTY = Limits(socket_timeout=0.05)
 
 
@@ -27,6 +31,46 @@ def sends(data: bytes) -> Serve:
         writer.write(data)
 
     return serve
+
+
+def test_a_neighbour_is_connected_without_a_turn_of_the_loop(run: Run) -> None:
+    """A backend on this machine that listens has answered before anybody could wait for it."""
+
+    async def main() -> None:
+        soon = asyncio.get_running_loop().time() + 1
+        with (
+            socket.create_server(("127.0.0.1", 0)) as backend,
+            closing(Connection(LOCAL, Limits(), Alarms())) as connection,
+        ):
+            connecting = connection.connect(LOCAL, backend.getsockname()[1], soon)
+            with pytest.raises(StopIteration):
+                connecting.send(None)
+            with backend.accept()[0] as accepted:
+                accepted.sendall(b"welcome")
+                assert b"welcome" == await connection.read(100)
+
+    with no_descriptor_left():
+        run(main())
+
+
+def test_a_backend_that_is_full_is_waited_for(run: Run) -> None:
+    """Up to the deadline; and no longer than until it has room."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with full() as backend:
+            port = backend.getsockname()[1]
+            with closing(Connection(LOCAL, Limits(), Alarms())) as late, pytest.raises(TimeoutError):
+                await late.connect(LOCAL, port, loop.time() + 0.05)
+            with closing(Connection(LOCAL, Limits(), Alarms())) as connection:
+                connecting = loop.create_task(connection.connect(LOCAL, port, loop.time() + 60))
+                await asyncio.sleep(0.01)
+                assert not connecting.done()
+                with taking(backend):
+                    await connecting
+
+    with no_descriptor_left():
+        run(main())
 
 
 # Time

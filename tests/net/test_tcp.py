@@ -10,7 +10,18 @@ import struct
 
 import pytest
 
-from net.backends import Run, backend, black_hole, echo, invocation, no_descriptor_left, silent, waiting
+from net.backends import (
+    Run,
+    backend,
+    black_hole,
+    echo,
+    full,
+    invocation,
+    no_descriptor_left,
+    silent,
+    taking,
+    waiting,
+)
 from serverless_wasm.errors import Failed, NotPermitted, NotThere, TooLarge
 from serverless_wasm.limits import Limits
 from serverless_wasm.net.policy import Policy
@@ -329,12 +340,12 @@ def test_end_of_invocation_closes_connects_under_way(run: Run) -> None:
     """A connect that succeeds after close_all is closed, not kept; close_all may be called again."""
 
     async def main() -> None:
-        with silent() as target, invocation() as sockets:
+        with silent() as target, full() as listening, invocation() as sockets:
             await sockets.connect(target)
-            task = await waiting(sockets.connect(target))
+            task = await waiting(sockets.connect(b"127.0.0.1:%d" % listening.getsockname()[1]))
             sockets.close_all()
             sockets.close_all()
-            with pytest.raises(Failed, match="over"):
+            with taking(listening), pytest.raises(Failed, match="over"):
                 await task
             with pytest.raises(NotThere):
                 await sockets.read(0, 1)

@@ -44,11 +44,14 @@ class Connection:
     async def connect(self, address: Address, port: int, deadline: float) -> None:
         """Connects before a time of the loop's clock; the caller closes after a failure."""
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        code = self._socket.connect_ex((str(address), port))
-        if code == errno.EINPROGRESS:
+        place = str(address), port
+        code = self._socket.connect_ex(place)
+        if code == errno.EINPROGRESS:  # a neighbour on this machine has answered by now
+            code = self._socket.connect_ex(place)
+        if code == errno.EALREADY:
             await self._writable.wait(deadline)
             code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
+        if code not in (0, errno.EISCONN):  # the second: connected, as systems but Linux say
             raise OSError(code, os.strerror(code))
 
     async def read(self, size: int) -> bytes:
