@@ -116,10 +116,11 @@ def test_a_crowd_leaves_little_behind(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def crowd() -> None:
         fibers = [room.fiber(linked) for _ in range(guests)]
-        ended = [fiber.go() for fiber in fibers]
+        for fiber in fibers:
+            while not fiber.go():  # its slice began with it, and others have gone first
+                fiber.renew_slice()
         for fiber in fibers:
             fiber.close()
-        assert all(ended)
 
     before = resident()
     for _ in range(3):
