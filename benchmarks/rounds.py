@@ -356,3 +356,5 @@ def paced(a_second: float) -> Callable[[Running, Request, float], Load]:
 
 
 CONTROL = Point(label="control", request=Request(), load=closed(32))
+PACED_HELLO = Request(path="/?paced")
+"""A hello that the controls are not asked for: at a low rate their CPU says how deep the processor slept."""

@@ -14,7 +14,7 @@ from benchmarks.load import Load, Request, wrk
 from benchmarks.modules import module
 from benchmarks.probe import Asking, Probed, joined, probe, result, start
 from benchmarks.report import Bars, Cell, Report, Table
-from benchmarks.rounds import Bench, Plan, Point, Results, cpu_per_request, rate
+from benchmarks.rounds import PACED_HELLO, Bench, Plan, Point, Results, cpu_per_request, rate
 from benchmarks.rounds import measure as run
 from benchmarks.subject import NAME, Application, subject
 from benchmarks.xorshift import state
@@ -25,8 +25,6 @@ ROUNDS = (1_000_000, 10_000_000)
 CONNECTIONS = (1, 8)
 PROBE_RATE = 50.0
 IDLE = "idle"
-_QUIET = Request(path="/?idle")
-"""A hello that the controls are not asked for: at the probe's rate their CPU would mean nothing."""
 
 
 class Beside:
@@ -90,7 +88,7 @@ def _label(rounds: int, connections: int) -> str:
 
 
 def _points(beside: Beside) -> list[Point]:
-    points = [Point(label=IDLE, request=_QUIET, load=beside.idle)]
+    points = [Point(label=IDLE, request=PACED_HELLO, load=beside.idle)]
     for rounds in ROUNDS:
         request = Request(path=f"/work/{rounds}", answer=b"%d\n" % state(rounds))
         for connections in CONNECTIONS:

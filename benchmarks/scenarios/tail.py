@@ -13,7 +13,19 @@ from benchmarks.contestants import Contestant, NotStarted, Running
 from benchmarks.load import Load, Request, h2load, wrk
 from benchmarks.modules import module
 from benchmarks.report import Report, Table
-from benchmarks.rounds import SUBJECT, Bench, Plan, Point, Results, Sample, longest, p50, p99, p999
+from benchmarks.rounds import (
+    PACED_HELLO,
+    SUBJECT,
+    Bench,
+    Plan,
+    Point,
+    Results,
+    Sample,
+    longest,
+    p50,
+    p99,
+    p999,
+)
 from benchmarks.rounds import measure as run
 from benchmarks.subject import Application, subject
 from benchmarks.tables import ranked
@@ -31,7 +43,7 @@ def measure(bench: Bench) -> Report:
     half = _capacity(bench, contestants) / 2
     rates = (STEADY, half) if half > 1.2 * STEADY else (STEADY,)
     points = tuple(
-        Point(label=f"{rate:,.0f} requests a second", request=Request(), load=_open(rate, bench.seconds))
+        Point(label=f"{rate:,.0f} requests a second", request=PACED_HELLO, load=_open(rate, bench.seconds))
         for rate in rates
     )
     results = run(bench, Plan(contestants=contestants, points=points))
