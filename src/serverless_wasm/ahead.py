@@ -26,15 +26,16 @@ async def answer_of(work: Callable[[Begin], Coroutine[Any, Any, Response]]) -> R
         if not answer.done():
             answer.set_result(response)
 
-    def over(task: asyncio.Task[Response]) -> None:
+    async def finish() -> None:  # gives nothing: the body of a response may know the task that makes it
+        begin(await work(begin))
+
+    def over(task: asyncio.Task[None]) -> None:
         if task.cancelled():
             answer.cancel()
-        elif (error := task.exception()) is None:
-            begin(task.result())
-        elif not answer.done():
+        elif (error := task.exception()) is not None and not answer.done():
             answer.set_exception(error)
 
-    task = asyncio.get_running_loop().create_task(work(begin))
+    task = asyncio.get_running_loop().create_task(finish())
     task.add_done_callback(over)
     try:
         return await answer

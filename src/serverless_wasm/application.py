@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from serverless_wasm.abi.base import Abi, Grants, Invocation
 from serverless_wasm.ahead import Begin, answer_of
-from serverless_wasm.errors import BodyTooLarge, Error, OutOfService, Unavailable
+from serverless_wasm.errors import BodyTooLarge, Error, OutOfService, Unavailable, forget_frames
 from serverless_wasm.events import Emit, InternalFault, InvocationFinished
 from serverless_wasm.messages import Request, Response
 from serverless_wasm.rate import Rate
@@ -59,6 +59,7 @@ class Application:
         except Error as error:
             response = Response.of_error(error, request.id)
             ending = _Ending(getattr(error, "outcome", error.code), error.status, str(error))
+            forget_frames(error)
         except Exception as fault:  # a fault of ours in one request stays in that request
             self._grants.emit(InternalFault(where=self.name, request_id=request.id, exception=fault))
             response = Response.of_error(Error(), request.id)

@@ -346,3 +346,13 @@ class TooLarge(CapabilityError):
 
 class Failed(CapabilityError):
     """The backend or the network failed."""
+
+
+def forget_frames(error: BaseException) -> None:
+    """Lets go of where an error came from: frames that know it would keep the guest and its request.
+
+    The garbage collector comes late, and counts a body of a megabyte as nothing.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        found.__traceback__, found = None, found.__context__

@@ -6,8 +6,10 @@ It must never forgive: one secret, one record too many or one forged line is a f
 
 from __future__ import annotations
 
+import gc
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from server.doors import Answer
 from serverless_wasm.events import ConnectionRefused, Event, InvocationFinished
@@ -39,6 +41,24 @@ def ending(answer: Answer, events: Iterable[Event]) -> str:
         assert {"error", "request_id"} == set(json.loads(answer.body))
         assert record.request_id == json.loads(answer.body)["request_id"]
     return f"{record.status} {record.outcome}"
+
+
+@contextmanager
+def no_circles() -> Iterator[None]:
+    """Nothing of ours that is made inside is left to the garbage collector, and a request's body with it."""
+    gc.freeze()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        yield
+        gc.collect()
+        ours = (each for each in gc.garbage if type(each).__module__.startswith("serverless_wasm."))
+        assert not {type(each).__qualname__ for each in ours}
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+        gc.unfreeze()
 
 
 def check_answer(visit: Visit, answer: Answer, events: Iterable[Event]) -> None:

@@ -178,13 +178,17 @@ class Invocation:
         )
 
     def close(self) -> None:
-        """Closes what the guest left open."""
+        """Closes what the guest left open, and forgets it: what knows the invocation would outlive it."""
         if self._sockets is not None:
             self._sockets.close_all()
+            self._sockets = None
         if self.process is not None:
             self.process.close()
+            self.process = None
         if self._mounts is not None:
             self._mounts.close()
+            self._mounts = None
+        self.begin = self.session = None
 
     def collect(self, answer: Any) -> None:
         """Takes over what compiled host functions have noted and checked: an answer_t of guest.h."""

@@ -70,6 +70,7 @@ class Connection:
             try:  # not wait(): thousands of guests may wait here, and each would hold its coroutine
                 await ready
             finally:
+                del ready  # its TimeoutError knows this frame
                 self._readable.disarm()
         if len(data) > self._receivable:
             raise Failed(f"socket_received: more than {self._limits.socket_received} bytes")
@@ -160,6 +161,7 @@ class _Gate(Alarm):
         try:
             await ready
         finally:
+            del ready  # its TimeoutError knows this frame
             self.disarm()
 
     def ring(self) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import h11
 
-from serverless_wasm.errors import CapabilityError
+from serverless_wasm.errors import CapabilityError, forget_frames
 from serverless_wasm.limits import KIB, Limits
 from serverless_wasm.net.call import Call, Fields, Head, Upload
 from serverless_wasm.net.idle import Wire
@@ -73,7 +73,7 @@ class Exchange:
         self._sending: asyncio.Task[None] | None = None
         self._upload = upload
         self._wire: Wire | None = None
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task: asyncio.Task[None] | None = asyncio.get_running_loop().create_task(self._run())
 
     @property
     def is_answered(self) -> bool:
@@ -82,7 +82,7 @@ class Exchange:
 
     async def answered(self) -> None:
         """Waits for that."""
-        while not self.is_answered:
+        while not self.is_answered and self._task is not None:
             await asyncio.wait({self._task})  # which goes on if this is cancelled
 
     def result(self) -> Head:
@@ -287,6 +287,8 @@ class Exchange:
         """There will be no more; nothing once it is over."""
         if self._is_left:
             return
+        if isinstance(error, Unanswered):  # a fault's frames are for the log
+            forget_frames(error)
         self._error = error
         wire, self._wire = self._wire, None
         if wire is not None:
@@ -300,6 +302,8 @@ class Exchange:
         for task in (self._task, self._sending):
             if task is not None and task is not asyncio.current_task():
                 task.cancel()
+        # A task that was cancelled knows this exchange by its frames, and a clock knows the task.
+        self._task = self._sending = self._clock = None
         self._lines.leave(self)
 
 

@@ -90,7 +90,10 @@ class Network:
                 return await self._connect(address, port, limits, now + share)
             except OSError as error:
                 failure = error
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # it knows this frame
 
     def stream(self, address: Address, limits: Limits, closed: Callable[[Stream], None]) -> Stream:
         """A connection that has yet to begin; raises OSError when the system has no descriptor left."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 
-from serverless_wasm.errors import Error
+from serverless_wasm.errors import Error, forget_frames
 from serverless_wasm.events import Emit
 from serverless_wasm.messages import Request, Response, Streaming
 from serverless_wasm.server.pace import Pace
@@ -111,6 +111,7 @@ class Outlet:
             except Exception as fault:
                 if not isinstance(fault, Error):
                     fault_response(self._emit, request.id, fault)
+                forget_frames(fault)
                 self._pace.cut()
                 return False
         return keep

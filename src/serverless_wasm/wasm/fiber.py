@@ -277,6 +277,8 @@ class Fiber:
             self.watch.cancel()
         if self.memory is not None:
             self.memory.close()
+        # Each of these knows this fiber, an exception by its frames: the garbage collector comes late.
+        self.answer = self.crossing = self.failure = None
         own, self.own = self.own, None  # it is another fiber's soon; a second close would give it to two
         self._engine.free_guest(own)
 

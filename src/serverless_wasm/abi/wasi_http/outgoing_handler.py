@@ -26,7 +26,7 @@ from serverless_wasm.abi.wasi_http.outflow import Outflow
 from serverless_wasm.abi.wasi_http.outgoing_request import AUTHORITY, OutgoingRequest, RequestOptions
 from serverless_wasm.abi.wasi_http.poll import Pollable
 from serverless_wasm.abi.wasi_http.world import World
-from serverless_wasm.errors import NotPermitted
+from serverless_wasm.errors import NotPermitted, forget_frames
 from serverless_wasm.limits import Limits
 from serverless_wasm.net.call import Call, Times
 from serverless_wasm.net.client import Client
@@ -129,6 +129,7 @@ class FutureIncomingResponse(Resource):
         try:
             head = self._exchange.result()
         except Unanswered as error:
+            forget_frames(error)
             return Ok(Err(code_of(error)))
         inflow = ResponseInflow(self._exchange)
         return Ok(Ok(IncomingResponse(head.status, received(head.fields), inflow)))

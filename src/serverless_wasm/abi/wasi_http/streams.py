@@ -13,7 +13,7 @@ from serverless_wasm.abi.wasi_http.interface import Err, Interface, Ok, Refusal,
 from serverless_wasm.abi.wasi_http.io_error import IoError
 from serverless_wasm.abi.wasi_http.poll import Pollable
 from serverless_wasm.abi.wasi_http.world import World
-from serverless_wasm.errors import GuestTrap
+from serverless_wasm.errors import GuestTrap, forget_frames
 from serverless_wasm.limits import KIB
 from serverless_wasm.text import printable
 from serverless_wasm.wasm.components.types import BYTES, U64, Result, Variant
@@ -153,6 +153,7 @@ def failed(error: OSError) -> Refusal:
     """What a stream says of a failure of what is behind it."""
     if isinstance(error, BrokenPipeError):
         return Refusal(_CLOSED)
+    forget_frames(error)
     return Refusal(("last-operation-failed", IoError(printable(error.strerror or "failed"), error)))
 
 

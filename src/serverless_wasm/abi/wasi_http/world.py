@@ -154,3 +154,4 @@ class World:
         """Drops what the guest has left."""
         self.rest()
         self.handles.close()
+        self._printed.clear()  # its Messages know this world

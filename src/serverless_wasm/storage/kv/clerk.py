@@ -41,7 +41,7 @@ class _Job:
         try:
             return work and work(connection)
         except CapabilityError as error:
-            return error
+            return error.with_traceback(None)  # its frames know this job, whose future will know it
 
     def settle(self, answer: Any) -> None:
         """An exception is raised where it is waited for."""
@@ -80,6 +80,7 @@ class Clerk:
             result: _T = await job.future
         finally:
             job.work = None  # a disk that hangs must not keep what it would have written
+            del job  # what it raises knows this frame
         return result
 
     def end(self) -> None:
