@@ -109,9 +109,10 @@ class Outlet:
                 if chunked:
                     self._send(b"0\r\n%b\r\n" % _trailers(request, chunks))
             except Exception as fault:
-                if not isinstance(fault, Error):
+                if isinstance(fault, Error):
+                    forget_frames(fault)
+                else:
                     fault_response(self._emit, request.id, fault)
-                forget_frames(fault)
                 self._pace.cut()
                 return False
         return keep
