@@ -68,8 +68,8 @@ def test_a_hostile_guest_ends_as_it_must_and_nobody_notices(
 
 
 def _as_wanted(found: str, wanted: Collection[str]) -> str:
-    """An answer that is cut is as good as a 500: a guest that used up its slice has begun it by then."""
-    late = found.replace("cut ", "500 ", 1)
+    """An answer that is cut, or whole, is as good as a 500: it begins when a guest has used up its slice."""
+    late = found.replace("cut ", "500 ", 1).removeprefix("early ")
     return late if found not in wanted and late in wanted else found
 
 

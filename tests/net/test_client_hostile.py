@@ -38,7 +38,7 @@ def endless(start: bytes, piece: bytes) -> Serve:
         (b"HTTP/1.1 200 ", b"O" * 1000, ("http_response_header_section_size",)),
         (b"", b"\r\n" * 1000, ("http_response_header_section_size", "http_protocol_error")),
         (b"", b"garbage\r\n", ("http_protocol_error", "http_response_header_section_size")),
-        (b"", b"\x16\x03\x01\x00\x00", ("http_protocol_error", "http_response_header_section_size")),
+        (b"", b"\x16\x03\x01\x00\x00" * 100, ("http_protocol_error", "http_response_header_section_size")),
     ],
     ids=["100", "101", "fields", "value", "reason", "empty lines", "garbage", "TLS"],
 )

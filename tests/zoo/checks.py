@@ -30,12 +30,16 @@ def finished(events: Iterable[Event]) -> InvocationFinished:
 def ending(answer: Answer, events: Iterable[Event]) -> str:
     """Status and outcome; the client knows as much as the log, or nothing but the code.
 
-    Of a response that had begun it knows that it was cut short, which stands in place of the status.
+    Of a response that had begun it knows that it was cut short, which stands in place of the status. A
+    component may have answered, early and whole, before it fails.
     """
     record = finished(events)
     if isinstance(answer, CutShort):
         assert record.outcome != "ok", record
         return f"cut {record.outcome}"
+    if answer.status != record.status and record.application.endswith("-component"):
+        assert record.outcome != "ok", record
+        return f"early {record.status} {record.outcome}"
     assert record.status == answer.status, f"{record}: {answer}"
     if record.outcome != "ok":
         assert {"error", "request_id"} == set(json.loads(answer.body))

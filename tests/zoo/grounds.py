@@ -166,9 +166,14 @@ class Grounds:
             answer = await _answer(client, visit.method)
             if not isinstance(answer, CutShort) and answer.header(b"connection") != b"close":
                 await self.neighbour(client)
-        (record,) = (e for e in self.events[began:] if isinstance(e, InvocationFinished) and e.path == path)
+        async with asyncio.timeout(SETTLE):  # a guest may go on behind its answer
+            await until(lambda: bool(self._records(path, began)))
+        (record,) = self._records(path, began)
         own = [e for e in self.events[began:] if getattr(e, "request_id", "") == record.request_id]
         return answer, own
+
+    def _records(self, path: str, began: int) -> list[InvocationFinished]:
+        return [e for e in self.events[began:] if isinstance(e, InvocationFinished) and e.path == path]
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:
