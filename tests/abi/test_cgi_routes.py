@@ -68,6 +68,23 @@ def test_what_cannot_be_called_is_refused(host: Host, lines: bytes, reason: str)
     assert all(reason in record.detail and record.outcome == "bad_response" for record in host.finished)
 
 
+def test_the_first_response_streams_as_those_that_follow(host: Host) -> None:
+    """Asking the module for its routes, which the first request does, takes nothing from that request."""
+    first = "(call $text_1 (i32.const 1))"
+    wait = "(call $sleep (i64.const 1000000)) (call $text_3 (i32.const 1))"
+    text = naming(b"/one one\n").replace(first, f"{first} {wait}", 1)
+    application = host.application(text, route="/app/...")
+
+    async def main() -> list[bool]:
+        bodies = [(await application(request(path="/app"))).body for _ in range(2)]
+        for body in bodies:
+            assert not isinstance(body, bytes)
+            assert b"start" + HEAD + b"two" == b"".join([chunk async for chunk in body])
+        return [isinstance(body, bytes) for body in bodies]
+
+    assert [False, False] == asyncio.run(main())
+
+
 def test_a_command_of_another_name_names_no_routes(host: Host) -> None:
     """`function` in the configuration has the last word."""
     application = host.application(ROUTES, route="/app/...", function="two")

@@ -48,6 +48,8 @@ class Visit:
     """Records of refused connections."""
     peak: int | None = None
     """Bytes of memory."""
+    early: int = 0
+    """The status that a client may be sent, whole, before the guest fails: when eight are slow together."""
     connections: int | None = None
     """Connections at once, at most, that the backend `counted` sees of eight at once."""
 
@@ -148,7 +150,7 @@ def _fact(key: str, value: str) -> dict[str, Any]:
             return {"headers": tuple(value.split(", "))}
         case "log" if found := _LOG.fullmatch(value):
             return {"records": int(found[1]), "dropped": int(found[2] or 0)}
-        case "refusals" | "peak" | "connections":
+        case "refusals" | "peak" | "connections" | "early":
             return {key: int(value)}
     raise ValueError(f"{key}: {value!r}")
 

@@ -27,19 +27,19 @@ def finished(events: Iterable[Event]) -> InvocationFinished:
     return record
 
 
-def ending(answer: Answer, events: Iterable[Event]) -> str:
+def ending(answer: Answer, events: Iterable[Event], early: int = 0) -> str:
     """Status and outcome; the client knows as much as the log, or nothing but the code.
 
-    Of a response that had begun it knows that it was cut short, which stands in place of the status. A
-    component may have answered, early and whole, before it fails.
+    Of a response that had begun it knows that it was cut short, which stands in place of the status; of a
+    whole one, with the status `early`, it does not know that its guest has failed since.
     """
     record = finished(events)
     if isinstance(answer, CutShort):
         assert record.outcome != "ok", record
         return f"cut {record.outcome}"
-    if answer.status != record.status and record.application.endswith("-component"):
+    if early and answer.status == early:
         assert record.outcome != "ok", record
-        return f"early {record.status} {record.outcome}"
+        return f"{record.status} {record.outcome}"
     assert record.status == answer.status, f"{record}: {answer}"
     if record.outcome != "ok":
         assert {"error", "request_id"} == set(json.loads(answer.body))

@@ -166,8 +166,9 @@ class Grounds:
             answer = await _answer(client, visit.method)
             if not isinstance(answer, CutShort) and answer.header(b"connection") != b"close":
                 await self.neighbour(client)
-        async with asyncio.timeout(SETTLE):  # a guest may go on behind its answer
-            await until(lambda: bool(self._records(path, began)))
+        if visit.early:  # it goes on behind its answer
+            async with asyncio.timeout(SETTLE):
+                await until(lambda: bool(self._records(path, began)))
         (record,) = self._records(path, began)
         own = [e for e in self.events[began:] if getattr(e, "request_id", "") == record.request_id]
         return answer, own

@@ -188,7 +188,7 @@ class Invocation:
         if self._mounts is not None:
             self._mounts.close()
             self._mounts = None
-        self.begin = self.session = None
+        self.session = None
 
     def collect(self, answer: Any) -> None:
         """Takes over what compiled host functions have noted and checked: an answer_t of guest.h."""

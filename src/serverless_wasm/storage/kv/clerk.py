@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
-from serverless_wasm.errors import CapabilityError, Failed
+from serverless_wasm.errors import CapabilityError, Failed, forget_frames
 from serverless_wasm.storage.kv.database import can_go_on, failure
 
 Work = Callable[[sqlite3.Connection], Any]
@@ -41,7 +41,8 @@ class _Job:
         try:
             return work and work(connection)
         except CapabilityError as error:
-            return error.with_traceback(None)  # its frames know this job, whose future will know it
+            forget_frames(error)  # they know this job, whose future will know the error
+            return error
 
     def settle(self, answer: Any) -> None:
         """An exception is raised where it is waited for."""
