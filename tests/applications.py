@@ -5,21 +5,50 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from sandbox import Sandbox, wat
 from serverless_wasm.abi import Abis
 from serverless_wasm.abi.base import Grants, Invocation
+from serverless_wasm.ahead import Begin
 from serverless_wasm.application import Application, Program, application
 from serverless_wasm.events import Event, InvocationFinished
 from serverless_wasm.limits import Limits
-from serverless_wasm.messages import Request, Response
+from serverless_wasm.messages import Headers, Prepared, Request, Response
 from serverless_wasm.net.policy import Policy
 from serverless_wasm.net.tcp import Network
+from serverless_wasm.wasm.fast import CompiledSteps
 
 HELLO = """(module (import "env" "response_set_body" (func $body (param i32 i64)))
   (memory (export "memory") 1) (data (i32.const 0) "hello")
   (func (export "handle") (call $body (i32.const 0) (i64.const 5))))"""
+
+
+class AtOnce:
+    """An application that is asked as a door asks it: what it answers at once becomes a response."""
+
+    def __init__(self, made: Application) -> None:
+        object.__setattr__(self, "_made", made)
+
+    async def __call__(self, request: Request, begin: Begin | None = None) -> Response:
+        """Its response."""
+        answer = self._made(request, begin) if begin else self._made.at_once(request)
+        return sent(answer) if isinstance(answer, Prepared) else await answer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._made, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._made, name, value)
+
+
+def sent(prepared: Prepared) -> Response:
+    """The response that a client reads."""
+    head, _, body = prepared.rest.partition(b"\r\n\r\n")
+    *lines, length = head.split(b"\r\n")
+    assert b"content-length: %d" % len(body) == length
+    pairs = tuple((name, value) for name, _, value in (line.partition(b": ") for line in lines))
+    return Response(status=prepared.status, reason=prepared.reason, headers=Headers(pairs), body=body)
 
 
 class Host:
@@ -49,7 +78,9 @@ class Host:
         grants = replace(self.grants(env, limits, allowed), **granted)
         linked = contract.link(compiled, function or contract.entry, limits, grants.variables)
         program = Program(abi=contract, linked=linked)
-        return application(program, grants, self.sandbox.scheduler)
+        made = application(program, grants, self.sandbox.scheduler)
+        is_prompt = isinstance(self.sandbox.engine.steps, CompiledSteps)
+        return cast("Application", AtOnce(made)) if is_prompt else made
 
     def grants(self, env: Mapping[str, str], limits: Limits, allowed: tuple[str, ...] = ()) -> Grants:
         """What the application may use."""

@@ -15,6 +15,7 @@ from serverless_wasm.events import InternalFault
 from serverless_wasm.limits import Limits
 from serverless_wasm.messages import Body, Response
 from serverless_wasm.server.intake import Intake
+from serverless_wasm.wasm.fiber import Fiber
 
 READ_BODY = """(module (import "env" "request_get_body" (func $body (param i64 i32 i64) (result i64)))
   (import "env" "response_set_body" (func $set (param i32 i64))) (memory (export "memory") 1)
@@ -105,10 +106,10 @@ def test_fault_of_ours_is_500_and_told_to_the_operator_alone(host: Host, monkeyp
     """An exception outside the tree never shows its text to the client."""
     application = host.application(HELLO)
 
-    async def explode(*_arguments: object) -> Response:
+    def explode(_fiber: Fiber) -> bool:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(application._program.abi, "run", explode)
+    monkeypatch.setattr(host.sandbox.scheduler, "stretch", explode)
 
     response = asyncio.run(application(request()))
 
@@ -117,6 +118,7 @@ def test_fault_of_ours_is_500_and_told_to_the_operator_alone(host: Host, monkeyp
     (fault,) = (event for event in host.events if isinstance(event, InternalFault))
     assert str(fault.exception) == "secret"
     assert ["internal"] == [record.outcome for record in host.finished]
+    assert host.sandbox.scheduler.admission.taken == host.sandbox.engine._lent == 0
 
 
 def test_neighbours_never_see_each_others_ends(host: Host) -> None:

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "src" / "serverless_wasm"
 FLOORS = [
     {"eager", "errors", "parent", "text"},
     {"alarms", "limits", "messages", "events", "rate", "stores"},
-    {"ahead", "routing", "wasm", "net", "storage", "sources"},
+    {"ahead", "refusals", "routing", "wasm", "net", "storage", "sources"},
     {"config", "abi"},
     {"application", "release"},
     {"engine_room"},

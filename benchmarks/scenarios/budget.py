@@ -10,9 +10,8 @@ import asyncio
 import gc
 import os
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from math import inf
 from pathlib import Path
 from time import thread_time
 from typing import Any, TextIO
@@ -23,16 +22,15 @@ from wasmtime import wat2wasm
 from benchmarks.modules import module
 from benchmarks.report import Cell, Report, Table
 from benchmarks.rounds import Bench
-from serverless_wasm.abi.base import Invocation
-from serverless_wasm.application import Application
 from serverless_wasm.config.load import load
 from serverless_wasm.events import Emit, Event
 from serverless_wasm.limits import DoorLimits
-from serverless_wasm.messages import Request
+from serverless_wasm.messages import Prepared, Request
 from serverless_wasm.observe.logs import Logs, Style
 from serverless_wasm.observe.sink import open_lock
 from serverless_wasm.release import Builder
-from serverless_wasm.server.connection import Connection, Shared
+from serverless_wasm.server.connection import Connection
+from serverless_wasm.server.shared import Shared
 from serverless_wasm.service import Service
 from serverless_wasm.wasm.artifacts import open_cache
 from serverless_wasm.wasm.engine import Engine
@@ -47,9 +45,9 @@ SILENT = '(module (memory (export "memory") 2) (func (export "handle")))'
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: budget\r\n\r\n"
 LAYERS = (
     ("engine", "a store with its limits, an instance, a call, and the end of them: C, called from Python"),
-    ("contract", "the fiber, the scheduler, the ticker, the host function, the response"),
-    ("application", "admission, deadline, limits, the record"),
-    ("service", "the route, and what is in flight"),
+    ("contract", "the fiber, the scheduler, the ticker, the host function, the response, the record"),
+    ("application", "whether there is room, and it is in service"),
+    ("service", "the route"),
     ("door", "reading the request, writing the response, deadlines"),
     ("log", "the access record, as JSON, to /dev/null, with the lock that processes share"),
 )
@@ -116,26 +114,20 @@ async def _started(config: Path, emit: Emit) -> Service:
 
 
 async def _inner(config: Path) -> tuple[float, ...]:
-    """Engine, contract, application and service."""
+    """Engine, contract, application and service, each as it answers at once."""
     service = await _started(config, _ignore)
     application: Any = service.deployment.applications[0]
     request = Request(id="x-1", method="GET", path="/", host="127.0.0.1")
-    program, grants = application._program, application._grants  # noqa: SLF001 - a layer from within
+    contract, program = application._prompt.answer, application._program  # noqa: SLF001 - a layer from within
+    layers: tuple[Callable[[Request], object], ...] = contract, application.at_once, service.at_once
 
-    async def contract() -> None:
-        invocation = Invocation(request, grants)
-        invocation.deadline = inf
-        await program.abi.run(program.linked, invocation)
-
-    async def of(layer: Application | Callable[[Request], Awaitable[object]]) -> float:
-        async def ask() -> None:
-            await layer(request)
-
-        return await _cost(ask)
+    def of(layer: Callable[[Request], object]) -> float:
+        if not isinstance(layer(request), Prepared):
+            raise TypeError("a hello that is not answered at once: is there a compiled path?")
+        return _least(lambda: layer(request))
 
     try:
-        engine = _engine(service.deployment.room.engine, program.linked)
-        return engine, await _cost(contract), await of(application), await of(service.handle)
+        return _engine(service.deployment.room.engine, program.linked), *map(of, layers)
     finally:
         await service.stop()
 
@@ -156,21 +148,12 @@ def _engine(engine: Engine, linked: LinkedModule) -> float:
     return _least(once)
 
 
-def _least(once: Callable[[], None]) -> float:
+def _least(once: Callable[[], object]) -> float:
     for _ in range(WARM):
         once()
     began = thread_time()
     for _ in range(BATCH):
         once()
-    return (thread_time() - began) / BATCH * 1e6
-
-
-async def _cost(ask: Callable[[], Awaitable[None]]) -> float:
-    for _ in range(WARM):
-        await ask()
-    began = thread_time()
-    for _ in range(BATCH):
-        await ask()
     return (thread_time() - began) / BATCH * 1e6
 
 
@@ -194,12 +177,17 @@ class _Wire(asyncio.Transport):
 async def _door(config: Path, emit: Emit) -> float:
     """All of it, from the bytes that a transport hands over to those that it is given."""
     service, loop = await _started(config, emit), asyncio.get_running_loop()
-    connection = Connection(Shared(handler=service.handle, limits=DoorLimits(), emit=emit), loop)
+    shared = Shared(handler=service, limits=DoorLimits(), emit=emit)
+    connection = Connection(shared, loop)
     connection.connection_made(_Wire())
     told: asyncio.Future[float] = loop.create_future()
 
+    def ask() -> None:
+        connection.data_received(REQUEST)
+        shared.departures.leave()
+
     def from_a_callback() -> None:  # as a transport does: within a task each request would be one, too
-        told.set_result(_least(lambda: connection.data_received(REQUEST)))
+        told.set_result(_least(ask))
 
     loop.call_soon(from_a_callback)
     try:

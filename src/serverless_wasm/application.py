@@ -7,16 +7,17 @@ It must never let an exception of the guest's making pass, nor keep anything of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass
 from time import monotonic, perf_counter
 from typing import Any, NamedTuple
 
 from serverless_wasm.abi.base import Abi, Grants, Invocation
+from serverless_wasm.abi.prompt import Prompt
 from serverless_wasm.ahead import Begin, answer_of
 from serverless_wasm.errors import BodyTooLarge, Error, OutOfService, Unavailable, forget_frames
 from serverless_wasm.events import Emit, InternalFault, InvocationFinished
-from serverless_wasm.messages import Request, Response
+from serverless_wasm.messages import Prepared, Request, Response
 from serverless_wasm.rate import Rate
 from serverless_wasm.text import printable
 from serverless_wasm.wasm.admission import Gate
@@ -46,15 +47,36 @@ class Application:
         self._admission = scheduler.admission
         self._gate = Gate(grants.limits, program.linked.module.begins.memory)
         self._rate = Rate(grants.limits.rate) if grants.limits.rate else None
+        self._prompt = _prompt(program, grants, scheduler)
 
     async def __call__(self, request: Request, begin: Begin | None = None) -> Response:
         """The guest's response, or its error's; `begin` takes one that begins before its guest has ended."""
-        began = perf_counter()
         invocation = Invocation(request, self._grants)
         invocation.begin = begin
-        ending = _Ending("cancelled", CLIENT_CLOSED)
+        return await self._concluded(invocation, self._admitted(invocation))
+
+    def at_once(self, request: Request) -> Prepared | Awaitable[Response]:
+        """The same without waiting, if it can be: see messages.PromptHandler."""
+        prompt, gate = self._prompt, self._gate
+        if prompt is None or self.withdrawn or request.body.arrived is None:
+            return self(request)
+        if not self._admission.enters(gate):
+            return self(request)
         try:
-            response = await self._admitted(invocation)
+            answer = prompt.answer(request)
+        except Exception as fault:
+            self._admission.leave(gate, gate.memory)
+            return self._concluded(Invocation(request, self._grants), _failing(fault))
+        if isinstance(answer, Invocation):
+            return self._concluded(answer, self._run(answer))
+        self._admission.leave(gate, gate.memory)
+        return answer
+
+    async def _concluded(self, invocation: Invocation, work: Awaitable[Response]) -> Response:
+        """The response of an invocation, or its error's; its record is told."""
+        request, ending = invocation.request, _Ending("cancelled", CLIENT_CLOSED)
+        try:
+            response = await work
             ending = _Ending("ok", response.status)
         except Error as error:
             response = Response.of_error(error, request.id)
@@ -66,7 +88,7 @@ class Application:
             ending = _Ending("internal", response.status)
         finally:
             invocation.close()
-            self._grants.emit(_record(invocation, ending, perf_counter() - began))
+            self._grants.emit(_record(invocation, ending))
         return response
 
     async def _admitted(self, invocation: Invocation) -> Response:
@@ -85,11 +107,19 @@ class Application:
         if not self._admission.enters(gate):
             await self._admission.enter(gate)
         invocation.held = gate.memory
+        invocation.deadline = asyncio.get_running_loop().time() + limits.timeout
+        return await self._run(invocation)
+
+    async def _run(self, invocation: Invocation) -> Response:
+        """Runs the guest of an invocation that was admitted."""
         try:
-            invocation.deadline = asyncio.get_running_loop().time() + limits.timeout
             return await self._program.abi.run(self._program.linked, invocation)
         finally:
-            self._admission.leave(gate, invocation.held)
+            self._admission.leave(self._gate, invocation.held)
+
+
+async def _failing(fault: Exception) -> Response:
+    raise fault
 
 
 class StreamingApplication(Application):
@@ -147,7 +177,14 @@ class _Ending(NamedTuple):
     detail: str = ""
 
 
-def _record(invocation: Invocation, ending: _Ending, seconds: float) -> InvocationFinished:
+def _prompt(program: Program, grants: Grants, scheduler: Scheduler) -> Prompt | None:
+    """What answers without waiting: nothing where requests are counted, nor on the pure path."""
+    linked = program.linked
+    is_prompt = program.abi.is_prompt(linked) and linked.plan.answer is not None and not grants.limits.rate
+    return Prompt(scheduler, linked, grants) if is_prompt else None
+
+
+def _record(invocation: Invocation, ending: _Ending) -> InvocationFinished:
     return InvocationFinished(
         request_id=invocation.request.id,
         application=invocation.grants.application,
@@ -156,7 +193,7 @@ def _record(invocation: Invocation, ending: _Ending, seconds: float) -> Invocati
         status=ending.status,
         outcome=ending.outcome,
         detail=printable(ending.detail) if ending.detail else "",
-        wall_ms=seconds * 1e3,
+        wall_ms=(perf_counter() - invocation.since) * 1e3,
         cpu_ms=invocation.busy * 1e3,
         memory_peak=invocation.memory_peak,
         host_calls=invocation.host_calls,

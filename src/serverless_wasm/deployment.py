@@ -7,7 +7,7 @@ It must never fail as a whole because one application is broken.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
@@ -19,7 +19,7 @@ from serverless_wasm.config.configuration import ApplicationConfig
 from serverless_wasm.engine_room import EngineRoom, Loaded
 from serverless_wasm.errors import MethodNotAllowed, NotFound
 from serverless_wasm.events import Emit
-from serverless_wasm.messages import Handler, Headers, Request, Response, Streaming
+from serverless_wasm.messages import Handler, Headers, Prepared, Request, Response, Streaming
 from serverless_wasm.net.policy import Policy, Target
 from serverless_wasm.net.tcp import Network
 from serverless_wasm.release import Part, Release
@@ -102,21 +102,33 @@ class Deployment:
         if match.target is not None:
             if match.params:
                 request = replace(request, params=match.params)
-            self._in_flight += 1
-            try:
-                response = await match.target(request)
-                if type(response.body) is not bytes and isinstance(response.body, Streaming):
-                    self._in_flight += 1
-                    response.body.when_over(self._left)
-                return response
-            finally:
-                self._left()
+            return await self._counted(match.target(request))
         if request.method == "OPTIONS" and (match.allow or request.path == "*"):
             allow = ", ".join(match.allow).encode()
             return Response(status=204, headers=Headers(((b"allow", allow),) if allow else ()))
         if match.kind is MatchKind.PARTIAL:
             raise MethodNotAllowed(match.allow)
         raise NotFound("no route")
+
+    def at_once(self, request: Request) -> Prepared | Awaitable[Response]:
+        """The same without waiting, if it can be: see messages.PromptHandler."""
+        match = self._router.match(request.host, request.method, request.path)
+        if not isinstance(match.target, Application):
+            return self.handle(request)
+        answer = match.target.at_once(replace(request, params=match.params) if match.params else request)
+        return answer if isinstance(answer, Prepared) else self._counted(answer)
+
+    async def _counted(self, work: Awaitable[Response]) -> Response:
+        """Counts it as in flight until it is over, its body included."""
+        self._in_flight += 1
+        try:
+            response = await work
+            if type(response.body) is not bytes and isinstance(response.body, Streaming):
+                self._in_flight += 1
+                response.body.when_over(self._left)
+            return response
+        finally:
+            self._left()
 
     def _left(self, _task: object = None) -> None:
         """One is not in flight any more."""

@@ -15,7 +15,7 @@ class Event(Struct, frozen=True, kw_only=True):
     """The root of all records."""
 
 
-class InvocationFinished(Event, frozen=True, kw_only=True):
+class InvocationFinished(Event, frozen=True, kw_only=True, gc=False):
     """One invocation is over; exactly one of these for each."""
 
     request_id: str

@@ -203,3 +203,31 @@ class Response(Struct, frozen=True, kw_only=True):
 
 Handler = Callable[[Request], Awaitable[Response]]
 """The one callable type for everything that answers."""
+
+
+class Prepared(Struct, frozen=True, gc=False):
+    """A response but for its first lines: `rest` is header fields, framing and body as HTTP/1.1 sends them.
+
+    It is of a status that has a body, for a client that asked for one and keeps its connection.
+    """
+
+    status: int
+    reason: bytes
+    rest: bytes
+
+
+@runtime_checkable
+class PromptHandler(Protocol):
+    """A handler that answers some requests without being waited for."""
+
+    async def handle(self, request: Request) -> Response:
+        """The response to a request."""
+
+    def at_once(self, request: Request) -> Prepared | Awaitable[Response]:
+        """The response to a request whose body is here, if it can be made now; else what is to be waited for.
+
+        That may have begun already, so it must be awaited before anything else runs. Never raises.
+        """
+
+
+AnyHandler = Handler | PromptHandler

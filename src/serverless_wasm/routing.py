@@ -244,6 +244,9 @@ class Router(Generic[T]):
         The first route that serves the method wins. If none does but a path matched, the kind is
         PARTIAL and `allow` names every method that any of them serves, and OPTIONS.
         """
+        leaf = None if self._by_host else self._everywhere.leaf(path, method)
+        if leaf is not None:
+            return leaf.match(path)
         allow: set[str] = set()
         for table in self._tables(host):
             for endpoint in table.matching(path):
@@ -275,6 +278,11 @@ class _Table(Generic[T]):
             key = "".join(f"/{segment}" for segment in pattern.segments)
             return self._exact.setdefault(key, _Endpoint())
         return self._root.endpoint(pattern)
+
+    def leaf(self, path: str, method: str) -> _Leaf[T] | None:
+        """The route of this very path, if there is one that serves the method: none is more specific."""
+        exact = self._exact.get(path.removesuffix("/")) if path.startswith("/") else None
+        return exact.leaf(method) if exact is not None else None
 
     def matching(self, path: str) -> Iterator[_Endpoint[T]]:
         """Every endpoint that matches the path, the most specific first."""

@@ -9,19 +9,19 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, nullcontext
 
 from serverless_wasm.deployment import Deployment, Surroundings
 from serverless_wasm.engine_room import EngineRoom, RoomSettings
 from serverless_wasm.errors import Error, MethodNotAllowed, NotFound, RequestError, Unavailable
-from serverless_wasm.events import ApplicationBroken, Emit, InternalFault, Notice, RequestRefused
-from serverless_wasm.messages import Headers, Request, Response
+from serverless_wasm.events import ApplicationBroken, Emit, InternalFault, Notice
+from serverless_wasm.messages import Headers, Prepared, Request, Response
 from serverless_wasm.net.policy import Target
 from serverless_wasm.net.tcp import Network
+from serverless_wasm.refusals import refusal
 from serverless_wasm.release import Release
-from serverless_wasm.text import printable
 from serverless_wasm.wasm.artifacts import Cache
 from serverless_wasm.wasm.scheduler import Cells
 
@@ -141,13 +141,34 @@ class Service:
             if request.path.startswith(OWN_PATHS):
                 return self._own(request)
             return await self.deployment.handle(request)
-        except Error as error:
-            if isinstance(error, RequestError):
-                self._emit(_refusal(request, error))
-            return Response.of_error(error, request.id)
+        except Exception as error:
+            return self._failed(request, error)
+
+    def at_once(self, request: Request) -> Prepared | Awaitable[Response]:
+        """The same without waiting, if it can be: see messages.PromptHandler."""
+        deployment = self._deployment
+        if deployment is None or request.path.startswith(OWN_PATHS):
+            return self.handle(request)
+        try:
+            answer = deployment.at_once(request)
         except Exception as fault:
-            self._emit(InternalFault(where="service", request_id=request.id, exception=fault))
-            return Response.of_error(Error(), request.id)
+            return _given(self._failed(request, fault))
+        return answer if isinstance(answer, Prepared) else self._guarded(request, answer)
+
+    async def _guarded(self, request: Request, work: Awaitable[Response]) -> Response:
+        try:
+            return await work
+        except Exception as error:
+            return self._failed(request, error)
+
+    def _failed(self, request: Request, error: Exception) -> Response:
+        """What a client is told of an error, and the operator of a refusal or a fault of ours."""
+        if isinstance(error, Error):
+            if isinstance(error, RequestError):
+                self._emit(refusal(request, error))
+            return Response.of_error(error, request.id)
+        self._emit(InternalFault(where="service", request_id=request.id, exception=error))
+        return Response.of_error(Error(), request.id)
 
     def _own(self, request: Request) -> Response:
         """The service's health: `health` while it lives, `ready` while it takes requests."""
@@ -180,6 +201,10 @@ class Service:
             await surroundings.close()
 
 
+async def _given(response: Response) -> Response:
+    return response
+
+
 @contextmanager
 def _uncollected(*, first: bool) -> Iterator[None]:
     """Spares the garbage collector what is made inside: of ten thousand applications a million objects.
@@ -195,15 +220,3 @@ def _uncollected(*, first: bool) -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
-
-
-def _refusal(request: Request, error: RequestError) -> RequestRefused:
-    return RequestRefused(
-        request_id=request.id,
-        client=request.client,
-        method=printable(request.method, 32),
-        path=printable(request.path),
-        status=error.status,
-        code=error.code,
-        detail=printable(str(error)),
-    )

@@ -18,7 +18,7 @@ from server.doors import Client, Served
 from serverless_wasm.config.configuration import TlsConfig
 from serverless_wasm.events import Event, RequestRefused
 from serverless_wasm.limits import DoorLimits
-from serverless_wasm.messages import Handler
+from serverless_wasm.messages import AnyHandler
 from serverless_wasm.server.h1 import HttpDoor
 from serverless_wasm.server.tls import open_context
 
@@ -85,7 +85,7 @@ class SecureServed(Served):
 
 @asynccontextmanager
 async def serving_tls(
-    handler: Handler, folder: Path, limits: DoorLimits | None = None
+    handler: AnyHandler, folder: Path, limits: DoorLimits | None = None
 ) -> AsyncIterator[SecureServed]:
     """A door with TLS for `handler` on a free port of 127.0.0.1."""
     issuer = Issuer(folder)

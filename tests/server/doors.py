@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from serverless_wasm.events import Event
 from serverless_wasm.limits import DoorLimits
-from serverless_wasm.messages import Handler, Headers, Request, Response
+from serverless_wasm.messages import AnyHandler, Headers, Request, Response
 from serverless_wasm.server.connection import Connection
 from serverless_wasm.server.h1 import HttpDoor
 
@@ -135,6 +135,7 @@ class Served:
     def connection(self) -> Connection:
         """The only connection, seen from inside."""
         (connection,) = self.door._shared.open
+        assert isinstance(connection, Connection)
         return connection
 
     async def until_connections(self, number: int) -> None:
@@ -149,7 +150,7 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(handler: Handler, limits: DoorLimits | None = None) -> AsyncIterator[Served]:
+async def serving(handler: AnyHandler, limits: DoorLimits | None = None) -> AsyncIterator[Served]:
     """A door for `handler` on a free port of 127.0.0.1."""
     events: list[Event] = []
     door = HttpDoor(handler, limits or DoorLimits(), events.append)

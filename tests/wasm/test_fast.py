@@ -181,6 +181,7 @@ def test_numbers_that_are_written_twice_are_the_same() -> None:
         "OVER": pure.OVER,
         "FAILED": pure.FAILED,
         "LOST": pure.LOST,
+        "ANSWERED": pure.ANSWERED,
         "EXTERN_FUNC": capi.EXTERN_FUNC,
         "EXTERN_MEMORY": capi.EXTERN_MEMORY,
         "NAME_LIMIT": env.NAME_LIMIT,
@@ -224,7 +225,7 @@ def test_what_is_compiled_stays_small() -> None:
 def test_every_test_that_makes_an_engine_takes_both_paths() -> None:
     """A file that runs guests on engines of its own asks for both; on the shared ones it gets both."""
     tests = Path(__file__).parent.parent
-    exceptions = {"test_env_paths.py", Path(__file__).name}  # which name the path for each
+    exceptions = {"test_env_paths.py", "test_prompt.py", Path(__file__).name}  # which name the path for each
     forgotten = [
         file.name
         for room in ("abi", "wasm")

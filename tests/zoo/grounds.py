@@ -10,7 +10,7 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from sandbox import wat
 from server.doors import Answer, Client, until
 from serverless_wasm.events import ApplicationBroken, Event, InvocationFinished
 from serverless_wasm.limits import DoorLimits
-from serverless_wasm.messages import Request, Response
+from serverless_wasm.messages import Prepared, Request, Response
 from serverless_wasm.observe.logs import Logs, Style
 from serverless_wasm.server.h1 import HttpDoor
 from serving import started
@@ -108,7 +108,7 @@ class Grounds:
         self._places["black_hole"] = stack.enter_context(black_hole()).decode()
         async with backend(_flood) as port:  # nobody listens there any more
             self._places["refusing"] = f"127.0.0.1:{port}"
-        door = HttpDoor(self._handle, DoorLimits(), self.emit)
+        door = HttpDoor(self, DoorLimits(), self.emit)
         self._places["service"] = (await door.listen(("127.0.0.1", 0)))[0]
         stack.push_async_callback(door.close, 0)
         self._config.write_text(self._configuration())
@@ -122,8 +122,13 @@ class Grounds:
         await until(lambda: not door.connections)
         self._baseline = Footprint.now()
 
-    async def _handle(self, request: Request) -> Response:
+    async def handle(self, request: Request) -> Response:
+        """The service's response; there is a door before there is a service."""
         return await self._service.handle(request)
+
+    def at_once(self, request: Request) -> Prepared | Awaitable[Response]:
+        """The same, as the service has it at once."""
+        return self._service.at_once(request)
 
     def _configuration(self) -> str:
         tables = [_table("neighbour", env=f'secret = "{CANARY}-variable"')]

@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any, Protocol
 
 from serverless_wasm.abi.response import ResponseDraft
@@ -71,6 +72,7 @@ class Invocation:
     __slots__ = (
         "_log_bytes", "_log_lines", "_mounts", "_sockets", "_told", "begin", "busy", "deadline", "grants",
         "held", "host_calls", "log_dropped", "memory_peak", "process", "request", "response", "session",
+        "since", "started",
     )  # fmt: skip
 
     def __init__(self, request: Request, grants: Grants) -> None:
@@ -84,6 +86,9 @@ class Invocation:
         """What the calls of WASI work on, in a module that makes any."""
         self.session: Session | None = None
         """What is not in its store yet, once folders were opened."""
+        self.since = perf_counter()
+        self.started: Fiber | None = None
+        """The guest, if it has begun already (abi/prompt.py)."""
         self.busy = 0.0
         self.memory_peak = 0
         self.held = 0
@@ -192,24 +197,25 @@ class Invocation:
 
     def collect(self, answer: Any) -> None:
         """Takes over what compiled host functions have noted and checked: an answer_t of guest.h."""
-        noted = ffi.buffer(answer.arena, answer.used)
-
-        def text(span: Any) -> bytes:
-            data: bytes = noted[span.at : span.at + span.size]
-            return data
-
         response = self.response
         if answer.status:
-            response.set_status(answer.status, text(answer.reason))
+            response.set_status(answer.status, noted(answer, answer.reason))
         for at in range(answer.fields):
-            response.add_header(text(answer.names[at]), text(answer.values[at]))
+            response.add_header(noted(answer, answer.names[at]), noted(answer, answer.values[at]))
         if answer.has_body:
-            response.set_body(text(answer.body))
+            response.set_body(noted(answer, answer.body))
 
     def account(self, fiber: Fiber) -> None:
         """Takes over what a fiber used; called before it is closed."""
         self.busy, self.held = fiber.busy, fiber.held
         self.host_calls, self.memory_peak = fiber.own.host_calls, fiber.own.size
+
+
+def noted(answer: Any, span: Any) -> bytes:
+    """The bytes of a span_t in an answer_t."""
+    at, size = span.at, span.size
+    data: bytes = ffi.buffer(answer.arena)[at : at + size] if size else b""
+    return data
 
 
 class Abi(Protocol):
@@ -234,16 +240,20 @@ class Abi(Protocol):
     def missing(self, code: Code) -> tuple[str, ...]:
         """A sentence for each import of the module that this contract does not offer."""
 
+    def is_prompt(self, linked: LinkedModule) -> bool:
+        """Whether a guest may begin before there is an invocation: it needs its host functions alone."""
+
     async def run(self, linked: LinkedModule, invocation: Invocation) -> Response:
         """Runs one invocation to its end; raises the InvocationError or RequestError it ended with."""
 
 
 async def run_guest(scheduler: Scheduler, linked: LinkedModule, invocation: Invocation) -> None:
-    """Runs an invocation's guest in a fresh store; whatever happens, the store is gone afterwards.
+    """Runs an invocation's guest in a fresh store, or on; whatever happens, the store is gone afterwards.
 
     Raises what ended it badly; a guest may end itself at any place, with exit code 0.
     """
-    fiber = Fiber(scheduler.engine, linked.plan, invocation)
+    fiber = invocation.started or Fiber(scheduler.engine, linked.plan, invocation)
+    invocation.started = None  # or each would know the other
     fiber.deadline, fiber.held = invocation.deadline, invocation.held
     fiber.share, fiber.number = invocation.grants.application, invocation.grants.number
     try:

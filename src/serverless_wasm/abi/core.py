@@ -40,6 +40,10 @@ class CoreAbi:
         """Whether a module's imports and exports are those of this contract."""
         raise NotImplementedError
 
+    def is_prompt(self, _linked: LinkedModule) -> bool:
+        """Whether its guests need nothing but their host functions: most contracts make more for them."""
+        return False
+
     def missing(self, code: Code) -> tuple[str, ...]:
         """A sentence for each import that is not offered, or offered with another type."""
         return self._linker.missing(code) if isinstance(code, Module) else (_COMPONENT,)

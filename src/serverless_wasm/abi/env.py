@@ -159,6 +159,10 @@ class EnvAbi(CoreAbi):
         """Whether all imports are from `env`, or of WASI."""
         return all(wanted.module in {NAMESPACE, WASI} for wanted in module.imports)
 
+    def is_prompt(self, linked: LinkedModule) -> bool:
+        """Whether it makes no calls of WASI, for which there is a process."""
+        return WASI not in linked.namespaces
+
     async def run(self, linked: LinkedModule, invocation: Invocation) -> Response:
         """Runs one invocation in a fresh store; whatever happens, the store is gone afterwards."""
         if WASI in linked.namespaces:

@@ -229,9 +229,9 @@ class _Json:
     """
 
     def __init__(self) -> None:
-        self._second = -1
-        self._second_text = ""
-        self._known = lru_cache(1024)(_string)  # what many requests have in common
+        self._now = self._second = -1
+        self._now_text = self._second_text = ""
+        self._common = lru_cache(1024)(_common)
 
     def __call__(self, now: float, name: str, level: str, shown: Mapping[str, object]) -> str:
         members = "".join([f',"{key}":{_member(value)}' for key, value in shown.items()])
@@ -239,25 +239,41 @@ class _Json:
 
     def finished(self, now: float, event: InvocationFinished) -> str:
         """The same for the record of each request, in a quarter of the time."""
-        level, known = "info" if event.outcome in _WELL else "warning", self._known
+        level = "info" if event.outcome in _WELL else "warning"
+        wall, cpu = event.wall_ms, event.cpu_ms
+        if not math.isfinite(wall + cpu):
+            return self(now, "invocation_finished", level, _fields(event, KINDS[InvocationFinished]))
+        common = self._common(
+            event.application, event.method, event.path, event.status, event.outcome, event.detail
+        )
         return (
             f'{{"ts":"{self._moment(now)}","event":"invocation_finished","level":"{level}"'
-            f',"request_id":{_string(event.request_id)},"application":{known(event.application)}'
-            f',"method":{known(event.method)},"path":{known(event.path)},"status":{event.status}'
-            f',"outcome":{known(event.outcome)},"detail":{known(event.detail)}'
-            f',"wall_ms":{_number(event.wall_ms)},"cpu_ms":{_number(event.cpu_ms)}'
+            f',"request_id":{_string(event.request_id)}{common}'
+            f',"wall_ms":{wall:.3f},"cpu_ms":{cpu:.3f}'
             f',"memory_peak":{event.memory_peak},"host_calls":{event.host_calls}'
             f',"log_dropped":{event.log_dropped}}}\n'
         )
 
     def _moment(self, now: float) -> str:
-        second, milliseconds = divmod(round(now * 1000), 1000)
-        if second != self._second:
-            self._second, self._second_text = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._second_text}.{milliseconds:03}Z"
+        moment = round(now * 1000)
+        if moment != self._now:
+            second, milliseconds = divmod(moment, 1000)
+            if second != self._second:
+                self._second = second
+                self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._now, self._now_text = moment, f"{self._second_text}.{milliseconds:03}Z"
+        return self._now_text
+
+
+def _common(*said: str | int) -> str:
+    """What the records of many requests have in common."""
+    members = zip(("application", "method", "path", "status", "outcome", "detail"), said, strict=True)
+    return "".join([f',"{name}":{_string(it) if isinstance(it, str) else it}' for name, it in members])
 
 
 def _string(text: str) -> str:
+    if text.isascii() and text.isprintable() and len(text) <= TEXT_LIMIT:
+        return encode_basestring_ascii(text)
     return encode_basestring_ascii(printable(text, TEXT_LIMIT))
 
 

@@ -52,7 +52,7 @@ class Station:
         await self._service.commit(withdrawn)
         limits = self._service.deployment.release.configuration.door
         if self._door is None:
-            self._door = HttpDoor(self._service.handle, limits, self._emit, self._context)
+            self._door = HttpDoor(self._service, limits, self._emit, self._context)
             await self._door.listen(self._sockets)
             return
         self._door.limits = limits

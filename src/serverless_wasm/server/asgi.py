@@ -13,12 +13,12 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from serverless_wasm.errors import BadRequest, Error, RequestError
-from serverless_wasm.events import Emit, RequestRefused
+from serverless_wasm.events import Emit
 from serverless_wasm.messages import Body, Handler, Headers, Request, Response
+from serverless_wasm.refusals import refusal
 from serverless_wasm.server.head import CHUNKED, address_text, examine, host_name, request_ids, split_target
 from serverless_wasm.server.intake import Intake
 from serverless_wasm.server.wire import BODILESS, checked_status, fault_response, fields, length
-from serverless_wasm.text import printable
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -79,8 +79,10 @@ class AsgiDoor:
             try:
                 request, asks = _read(scope, request_id, client.intake)
             except RequestError as error:
-                self._emit(_refusal(scope, request_id, error))
-                request = Request(id=request_id, method=scope["method"], path="")
+                request = Request(
+                    id=request_id, method=scope["method"], path=scope["path"], client=_address(scope)
+                )
+                self._emit(refusal(request, error))
                 await client.send(request, Response.of_error(error, request_id))
             else:
                 await client.serve(self._handler, request, asks=asks)
@@ -256,18 +258,6 @@ def _raw_path(scope: Scope) -> bytes:
     return raw.partition(b"?")[0]
 
 
-def _refusal(scope: Scope, request_id: str, error: RequestError) -> RequestRefused:
-    return RequestRefused(
-        request_id=request_id,
-        client=_address(scope),
-        method=printable(scope["method"], 32),
-        path=printable(scope["path"]),
-        status=error.status,
-        code=error.code,
-        detail=printable(str(error)),
-    )
-
-
 def _address(scope: Scope) -> str:
     client = scope.get("client")
     return address_text(client) if client else ""
@@ -279,4 +269,4 @@ def _start(request: Request, response: Response) -> Message:
     size = length(request, response)
     if size is not None:
         sent.append((b"content-length", b"%d" % size))
-    return {"type": "http.response.start", "status": checked_status(response), "headers": sent}
+    return {"type": "http.response.start", "status": checked_status(response.status), "headers": sent}

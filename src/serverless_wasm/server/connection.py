@@ -11,25 +11,22 @@ sent than is being read, that is noticed only afterwards.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import cast
 
-from serverless_wasm.alarms import Alarms
 from serverless_wasm.eager import Eager
 from serverless_wasm.errors import BadRequest, Error, RequestError, RequestTimeout
-from serverless_wasm.events import Emit, RequestRefused
-from serverless_wasm.limits import DoorLimits
-from serverless_wasm.messages import Handler, Request, Response
-from serverless_wasm.server.crowd import Crowd
+from serverless_wasm.messages import Prepared, Request, Response
+from serverless_wasm.refusals import refusal
 from serverless_wasm.server.deadline import Deadline
-from serverless_wasm.server.head import address_text, request_ids
+from serverless_wasm.server.head import address_text
 from serverless_wasm.server.intake import HIGH_WATER, Intake
 from serverless_wasm.server.outlet import Outlet
 from serverless_wasm.server.pace import Pace
 from serverless_wasm.server.reader import BETWEEN, DONE, HEAD, Reader, Turn
-from serverless_wasm.server.wire import Heads, fault_response
+from serverless_wasm.server.shared import Shared
+from serverless_wasm.server.wire import fault_response
 from serverless_wasm.text import printable
 
 PIPELINE = 16
@@ -42,27 +39,6 @@ LINGER_BYTES = 256 * 1024
 """Bytes that it may still send meanwhile: one that meets a closed socket destroys the answer on its way."""
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-@dataclass(slots=True, kw_only=True)
-class Shared:
-    """What the connections of one door have in common."""
-
-    handler: Handler
-    limits: DoorLimits
-    emit: Emit
-    alarms: Alarms = field(default_factory=Alarms)
-    crowd: Crowd = field(init=False)
-    heads: Heads = field(default_factory=Heads)
-    ids: Iterator[str] = field(default_factory=request_ids)
-    open: set[Connection] = field(default_factory=set)
-    closed: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set whenever the last connection has closed."""
-    retiring: bool = False
-    """Whether every answer from now on is the last of its connection."""
-
-    def __post_init__(self) -> None:
-        self.crowd = Crowd(self.limits, self.emit, self.alarms)
 
 
 class Connection(asyncio.Protocol):
@@ -115,7 +91,7 @@ class Connection(asyncio.Protocol):
         shared, limits = self._shared, self._shared.limits
         self._transport = cast("asyncio.Transport", transport)
         self._pace = Pace(self._transport, limits, shared.alarms)
-        self._outlet = Outlet(self._transport, shared.heads, shared.emit, self._pace)
+        self._outlet = Outlet(self._transport, shared, self._pace)
         self._client = address_text(transport.get_extra_info("peername"))
         self._reader = Reader(limits, shared.ids, self._client, self._body_wanted)
         if not shared.crowd.admits(len(shared.open)):
@@ -137,13 +113,18 @@ class Connection(asyncio.Protocol):
                 self._transport.close()
         elif not self._gone:
             try:
-                self._read(data)
+                request = self._reader.again(data) if self._task is None else None
+                if request is None:
+                    self._read(data)
+                else:
+                    self._repeat(request)
             except Exception as fault:
                 self._fault("", fault)
                 self.abort()
 
     def eof_received(self) -> None:
         """The client has gone: see the top of this file. The transport closes once it is flushed."""
+        self._outlet.flush()
         self._abandon()
         self._see_off()
 
@@ -165,7 +146,7 @@ class Connection(asyncio.Protocol):
         self._queue.clear()
         self._deadline.cancel()
         self._pace.stop()
-        self._outlet.drain()
+        self._outlet.close()
         self._reader.free()
         self._part()
 
@@ -173,11 +154,13 @@ class Connection(asyncio.Protocol):
 
     def retire(self) -> None:
         """Closes the connection if nothing is in progress, not even a request half sent."""
+        self._outlet.flush()
         if self._task is None and not self._leaving and self._reader.phase != HEAD:
             self._transport.close()
 
     def abort(self) -> asyncio.Task[None] | None:
         """Cuts the connection off; returns the task that the handler's cleaning up may still keep busy."""
+        self._outlet.flush()
         task = self._task
         self._abandon()
         self._transport.abort()
@@ -187,6 +170,7 @@ class Connection(asyncio.Protocol):
 
     def turn_away(self) -> None:
         """Closes the connection because others need its room; it does not count as open from now on."""
+        self._outlet.flush()
         self._part()
         if self._pace.unsent:
             self._pace.cut()
@@ -259,6 +243,7 @@ class Connection(asyncio.Protocol):
         if intake is self._reader.intake:
             self._deadline.after(self._shared.limits.body_timeout)
             if not intake.buffered:  # RFC 9110 section 10.1.1: needless once the body has begun to arrive
+                self._outlet.flush()
                 self._transport.write(_CONTINUE)
 
     def _refuse(self, error: RequestError) -> None:
@@ -267,19 +252,14 @@ class Connection(asyncio.Protocol):
         self._reader.stop()
         self._deadline.lift()
         path = words[1] if len(words) > 1 else b""
-        request = Request(id=next(self._shared.ids), method=printable(words[0], 32), path=printable(path))
-        self._refusal = request, Response.of_error(error, request.id)
-        self._shared.emit(
-            RequestRefused(
-                request_id=request.id,
-                client=self._client,
-                method=request.method,
-                path=request.path,
-                status=error.status,
-                code=error.code,
-                detail=printable(str(error)),
-            )
+        request = Request(
+            id=next(self._shared.ids),
+            method=printable(words[0], 32),
+            path=printable(path),
+            client=self._client,
         )
+        self._refusal = request, Response.of_error(error, request.id)
+        self._shared.emit(refusal(request, error))
 
     # Deadlines.
 
@@ -299,6 +279,7 @@ class Connection(asyncio.Protocol):
             self._deadline.lift()
 
     def _too_late(self) -> None:
+        self._outlet.flush()
         reader, transport = self._reader, self._transport
         ending = self._leaving or transport.is_closing()
         if reader.phase == HEAD and not ending:
@@ -321,9 +302,48 @@ class Connection(asyncio.Protocol):
 
     def _begin(self) -> None:
         """It is our turn."""
+        begun, turn = None, self._queue[0] if len(self._queue) == 1 else None
+        if turn is not None and turn.keep and turn.intake is None and not self._held and not self._refusal:
+            begun = self._at_once(turn.request)
+        if isinstance(begun, Prepared):
+            self._queue.clear()
+            self._ahead = 0
+            self._finish(begun)
+        else:
+            self._work(begun)
+
+    def _repeat(self, request: Request) -> None:
+        """Answers a request that was read before, and has no body."""
+        begun = self._at_once(request)
+        if isinstance(begun, Prepared):
+            self._finish(begun)
+        else:
+            self._deadline.lift()
+            self._queue.append(Turn(request, None, keep=True))
+            self._work(begun)
+
+    def _at_once(self, request: Request) -> Prepared | Awaitable[Response] | None:
+        """What a handler has for a request at once, if it may be asked: see messages.PromptHandler."""
+        shared = self._shared
+        if shared.prompt is None or shared.retiring or self._outlet.full:
+            return None
+        if request.version != "1.1" or request.method == "HEAD":
+            return None
+        if asyncio.current_task(self._loop) is not None:  # what has begun could not go on at once
+            return None
+        return shared.prompt.at_once(request)
+
+    def _finish(self, response: Prepared) -> None:
+        """Sends a response that nobody had to wait for."""
+        self._outlet.write_prepared(response)
+        self._settle()
+        self._wait()
+
+    def _work(self, begun: Awaitable[Response] | None) -> None:
+        """Answers the queue, the first of which may have begun."""
         self._shared.crowd.works_for(self)
         self._task = eager = Eager(self._loop)
-        task = eager.begin(self._serve())
+        task = eager.begin(self._serve(begun))
         if task is not None:
             self._task = task
 
@@ -332,8 +352,8 @@ class Connection(asyncio.Protocol):
         if self in self._shared.open:
             self._shared.crowd.waits_for(self)
 
-    async def _serve(self) -> None:
-        """Answers what is in the queue, in order, until it is empty."""
+    async def _serve(self, begun: Awaitable[Response] | None) -> None:
+        """Answers what is in the queue, in order, until it is empty; the first may have begun."""
         try:
             while self._queue and not self._leaving:
                 turn = self._queue.pop(0)
@@ -341,13 +361,14 @@ class Connection(asyncio.Protocol):
                     self._ahead = 0
                 if self._held:
                     self._unhold()
-                await self._answer(turn)
+                await self._answer(turn, begun)
+                begun = None
             if self._refusal is not None and not self._leaving:
                 request, response = self._refusal
                 self._outlet.write(request, response, keep=False)
                 self._leave()
-            elif self._reader.phase == BETWEEN and not self._leaving:
-                self._deadline.after(self._shared.limits.idle_timeout)
+            else:
+                self._settle()
         except BaseException as fault:
             if not self._gone:  # nobody will say the rest of what may have begun
                 self._pace.cut()
@@ -358,10 +379,15 @@ class Connection(asyncio.Protocol):
             self._task = None
             self._wait()
 
-    async def _answer(self, turn: Turn) -> None:
+    def _settle(self) -> None:
+        """All is answered: the client has its time to ask again."""
+        if self._reader.phase == BETWEEN and not self._leaving:
+            self._deadline.after(self._shared.limits.idle_timeout)
+
+    async def _answer(self, turn: Turn, begun: Awaitable[Response] | None) -> None:
         request, intake, keep = turn
         try:
-            response = await self._shared.handler(request)
+            response = await (begun or self._shared.handle(request))
         except Error as error:
             response = Response.of_error(error, request.id)
         except asyncio.CancelledError as fault:
@@ -443,6 +469,7 @@ class Connection(asyncio.Protocol):
         self._rest = b""
         if self._transport.is_closing():
             return
+        self._outlet.flush()
         if self._held:
             self._held = False
             self._transport.resume_reading()

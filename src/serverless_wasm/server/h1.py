@@ -15,10 +15,11 @@ from msgspec.structs import replace
 
 from serverless_wasm.events import Emit
 from serverless_wasm.limits import DoorLimits
-from serverless_wasm.messages import Handler, Request, Response
+from serverless_wasm.messages import AnyHandler, Prepared, PromptHandler, Request, Response
 from serverless_wasm.server.acceptor import Acceptor
-from serverless_wasm.server.connection import Connection, Shared
+from serverless_wasm.server.connection import Connection
 from serverless_wasm.server.head import address_text
+from serverless_wasm.server.shared import Shared
 from serverless_wasm.server.sockets import bind
 from serverless_wasm.server.tls_connection import Arrivals, TlsConnection
 
@@ -30,7 +31,11 @@ class HttpDoor:
     """Serves `handler` over HTTP/1.1, from `listen` to `close`; over TLS if there is a context for it."""
 
     def __init__(
-        self, handler: Handler, limits: DoorLimits, emit: Emit, tls: ssl.SSLContext | None = None
+        self,
+        handler: AnyHandler,
+        limits: DoorLimits,
+        emit: Emit,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._acceptors: list[Acceptor] = []
         self._servers: list[asyncio.Server] = []
@@ -121,10 +126,25 @@ class HttpDoor:
         return tuple(self._arrivals.waiting) if self._arrivals else ()
 
 
-def _secure(handler: Handler) -> Handler:
+def _secure(handler: AnyHandler) -> AnyHandler:
     """The same handler for requests that come over TLS."""
+    if isinstance(handler, PromptHandler):
+        return _SecurePrompt(handler)
 
     def handle(request: Request) -> Awaitable[Response]:
         return handler(replace(request, scheme="https"))
 
     return handle
+
+
+class _SecurePrompt:
+    """The same for one that answers at once."""
+
+    def __init__(self, prompt: PromptHandler) -> None:
+        self._prompt = prompt
+
+    async def handle(self, request: Request) -> Response:
+        return await self._prompt.handle(replace(request, scheme="https"))
+
+    def at_once(self, request: Request) -> Prepared | Awaitable[Response]:
+        return self._prompt.at_once(replace(request, scheme="https"))

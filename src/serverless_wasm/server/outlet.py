@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 from serverless_wasm.errors import Error, forget_frames
-from serverless_wasm.events import Emit
-from serverless_wasm.messages import Request, Response, Streaming
+from serverless_wasm.messages import Prepared, Request, Response, Streaming
 from serverless_wasm.server.pace import Pace
-from serverless_wasm.server.wire import BODILESS, Heads, fault_response, length, takes_trailers, trailing
+from serverless_wasm.server.shared import Shared
+from serverless_wasm.server.wire import BODILESS, fault_response, length, takes_trailers, trailing
 
 PIECE = 64 * 1024
 """Bytes given to the transport at once; it asks us to wait at 64 KiB, so it never holds twice as much."""
@@ -21,14 +21,20 @@ LARGE_PIECE = 2 * PIECE
 """The same for a part of a body that is kept here anyway: the transport only sees it."""
 
 
+SMALL = PIECE // 4
+"""Bytes of a response that may wait for others of its turn (departures.py)."""
+
+
 class Outlet:
     """Writes to `transport`, of which `pace` is told."""
 
-    __slots__ = ("_emit", "_heads", "_pace", "_roomy", "_transport")
+    __slots__ = ("_departures", "_emit", "_heads", "_held", "_pace", "_roomy", "_transport")
 
-    def __init__(self, transport: asyncio.Transport, heads: Heads, emit: Emit, pace: Pace) -> None:
-        self._emit = emit
-        self._heads = heads
+    def __init__(self, transport: asyncio.Transport, shared: Shared, pace: Pace) -> None:
+        self._departures = shared.departures
+        self._emit = shared.emit
+        self._heads = shared.heads
+        self._held = b""  # whole responses that leave with the turn of the loop
         self._pace = pace
         self._roomy: asyncio.Future[None] | None = None
         self._transport = transport
@@ -49,6 +55,11 @@ class Outlet:
             if not self._roomy.done():
                 self._roomy.set_result(None)
             self._roomy = None
+
+    def close(self) -> None:
+        """There is no client any more."""
+        self._held = b""
+        self.drain()
 
     async def room(self) -> None:
         """Waits until the transport takes more; gives the loop one turn in any case."""
@@ -73,8 +84,19 @@ class Outlet:
         if len(body) > PIECE:
             self._send(head)
             return body
-        self._send(head + body)
+        self._depart(head + body)
         return b""
+
+    def write_prepared(self, response: Prepared) -> None:
+        """Writes a response that wants nothing but its first lines."""
+        self._depart(self._heads.start(response.status, response.reason) + response.rest)
+
+    def flush(self) -> None:
+        """Sends what waits for the end of the turn; whoever ends or closes the connection does this first."""
+        data, self._held = self._held, b""
+        if data:
+            self._transport.write(data)
+            self._pace.wrote(len(data))
 
     async def write_rest(self, body: bytes) -> None:
         """Writes what `write` returned, piece by piece."""
@@ -131,7 +153,16 @@ class Outlet:
         if size is not None and total < size:
             raise ValueError(f"a body of {total} bytes, and Content-Length says {size}")
 
+    def _depart(self, data: bytes) -> None:
+        if len(data) > SMALL or self._held:
+            self._send(data)
+        else:
+            self._held = data
+            self._departures.add(self)
+
     def _send(self, data: bytes | memoryview) -> None:
+        if self._held:
+            self.flush()
         self._transport.write(data)
         self._pace.wrote(len(data))
 

@@ -126,9 +126,6 @@ class Reader:
         """
         phase = self.phase
         if phase == BETWEEN:
-            if at == 0 and self._known is not None and data == self._known_head and not self._cr:
-                self._read_again(self._known)
-                return len(data)
             at = self._skip_empty_lines(data, at)
             if at == len(data):
                 return at
@@ -139,6 +136,23 @@ class Reader:
         if phase == DONE:
             return len(data)
         return self._feed_body(data, at)
+
+    def again(self, data: bytes) -> Request | None:
+        """The request that these very bytes were read as before, if all they are is one: once is enough."""
+        known = self._known
+        if known is None or data != self._known_head or self.phase != BETWEEN or self._cr:
+            return None
+        return Request(
+            id=next(self._ids),
+            method=known.method,
+            path=known.path,
+            query=known.query,
+            host=known.host,
+            version=known.version,
+            client=known.client,
+            headers=known.headers,
+            body=known.body,
+        )
 
     def give_up(self, error: RequestError) -> None:
         """Reads no more of a body that does not come."""
@@ -156,22 +170,6 @@ class Reader:
         self.give_up(BadRequest("the client went away"))
         self.stop()
         del self._parser, self._on_read
-
-    def _read_again(self, known: Request) -> None:
-        """Hands out the request that these very bytes were read as before: one reading is enough."""
-        request = Request(
-            id=next(self._ids),
-            method=known.method,
-            path=known.path,
-            query=known.query,
-            host=known.host,
-            version=known.version,
-            client=known.client,
-            headers=known.headers,
-            body=known.body,
-        )
-        self.turn = Turn(request, None, keep=True)
-        self.moved = True
 
     def _begin(self) -> None:
         self.moved = True

@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from serverless_wasm.events import RequestRefused
-from serverless_wasm.server.connection import Connection, Shared
+from serverless_wasm.server.connection import Connection
 from serverless_wasm.server.deadline import Deadline
 from serverless_wasm.server.head import address_text
+from serverless_wasm.server.shared import Shared
 from serverless_wasm.text import printable
 
 _RECORD = 16 * 1024

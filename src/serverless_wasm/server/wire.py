@@ -60,6 +60,8 @@ BODILESS = frozenset({204, 205, 304})
 # What bytes.translate deletes; a name or value of which anything is left is refused (RFC 9110 section 5).
 _NAME_BYTES = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _TEXT_BYTES = bytes({9, *range(32, 256)} - {127})
+_STARTS = 64
+"""Different first lines that are kept for a second: a service has few, unless a guest makes them up."""
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
@@ -115,11 +117,11 @@ def length(request: Request, response: Response) -> int | None:
     return int(value)
 
 
-def checked_status(response: Response) -> int:
+def checked_status(status: int) -> int:
     """The status; raises ValueError if it is none of a final response, or none that fits a status line."""
-    if not 200 <= response.status <= 999:
-        raise ValueError(f"not the status of a final response: {response.status}")
-    return response.status
+    if not 200 <= status <= 999:
+        raise ValueError(f"not the status of a final response: {status}")
+    return status
 
 
 def fault_response(emit: Emit, request_id: str, fault: BaseException) -> Response:
@@ -133,7 +135,7 @@ class Heads:
 
     def __init__(self) -> None:
         self._second = 0
-        self._starts: dict[int, bytes] = {}
+        self._starts: dict[tuple[int, bytes], bytes] = {}
 
     def write(self, request: Request, response: Response, size: int | None, *, keep: bool) -> bytes:
         """The head of a response with `size` as its Content-Length, or framed some other way if None.
@@ -142,12 +144,7 @@ class Heads:
         in HTTP/1.0 it ends with the connection, which `keep` must then allow for.
         Raises ValueError for a status, reason, name or value that HTTP forbids.
         """
-        now = int(time.time())
-        if now != self._second:
-            self._second = now
-            self._starts.clear()
-        start = None if response.reason else self._starts.get(response.status)
-        parts = [start or self._start(response)]
+        parts = [self.start(response.status, response.reason)]
         for name, value in fields(response.headers):
             parts += (name, b": ", value, b"\r\n")
         if size is not None:
@@ -161,8 +158,19 @@ class Heads:
         parts.append(b"\r\n")
         return b"".join(parts)
 
-    def _start(self, response: Response) -> bytes:
-        status, reason = checked_status(response), response.reason
+    def start(self, status: int, reason: bytes) -> bytes:
+        """The first lines of a head: the status and what the server says of itself.
+
+        Raises ValueError for a status or a reason that HTTP forbids.
+        """
+        now = int(time.time())
+        if now != self._second:
+            self._second = now
+            self._starts.clear()
+        return self._starts.get((status, reason)) or self._start(status, reason)
+
+    def _start(self, status: int, reason: bytes) -> bytes:
+        checked_status(status)
         if reason.translate(None, _TEXT_BYTES):
             raise ValueError(f"not a reason phrase: {reason[:40]!r}")
         start = b"HTTP/1.1 %d %b\r\nserver: serverless-wasm\r\ndate: %b\r\n" % (
@@ -170,6 +178,6 @@ class Heads:
             reason or _REASONS.get(status, b""),
             formatdate(self._second, usegmt=True).encode(),
         )
-        if not reason:
-            self._starts[status] = start
+        if len(self._starts) < _STARTS:
+            self._starts[status, reason] = start
         return start

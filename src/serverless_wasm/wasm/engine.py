@@ -164,8 +164,9 @@ class Engine:
         self.pointer = borrow("wasm_engine_t *", self.wheel)
         self.ticker = Ticker(self.pointer, self.wheel)
         self.steps = find_steps()
-        self._answer = ffi.new("answer_t *")
-        self._empty = ffi.new("guest_t *", {"answer": self._answer, "answers": True})[0]
+        self.answer = ffi.new("answer_t *")
+        """What compiled host functions note of the guest that runs."""
+        self._empty = ffi.new("guest_t *", {"answer": self.answer, "answers": True})[0]
         self._guests: list[Any] = []
         self._lent = 0
         self._memories: dict[Any, Any] = {}

@@ -7,13 +7,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "capi.h"
 #include "guest.h"
 
 #define EXPORT __attribute__((visibility("default")))
-enum { WAITS, OVER, FAILED, LOST };              /* pure.py */
+enum { WAITS, OVER, FAILED, LOST, ANSWERED };    /* pure.py */
 enum { EXTERN_FUNC = 0, EXTERN_MEMORY = 3 };     /* wasmtime/extern.h */
 enum { NAME_LIMIT = 65536, REASON_LIMIT = 256 }; /* abi/env.py, abi/response.py */
 
@@ -81,6 +82,49 @@ EXPORT int guest_go(guest_t *guest) {
   int how = step(guest);
   look(guest);
   return how;
+}
+
+static void put(answer_t *answer, const void *data, size_t size) {
+  memcpy(answer->wire + answer->wire_size, data, size);
+  answer->wire_size += (uint32_t)size;
+}
+
+/* A field's name in lower case; false if it is one that the door sets itself (OURS of server/wire.py). */
+static bool put_name(answer_t *answer, span_t span) {
+  static const char ours[] = "|connection|content-length|date|keep-alive|proxy-authenticate|proxy-authentication-info"
+                             "|proxy-authorization|proxy-connection|server|te|trailer|transfer-encoding|upgrade|";
+  char *name = answer->wire + answer->wire_size, sought[32];
+  put(answer, answer->arena + span.at, span.size);
+  for (uint32_t at = 0; at < span.size; at++)
+    if (name[at] >= 'A' && name[at] <= 'Z') name[at] |= 0x20;
+  if (span.size > sizeof sought - 3) return true;
+  sought[0] = '|';
+  memcpy(sought + 1, name, span.size);
+  memcpy(sought + 1 + span.size, "|", 2);
+  return !strstr(ours, sought);
+}
+
+/* Writes an answer as it goes out behind the first lines of its response; false if that is for Python to do. */
+static bool write_answer(answer_t *answer) {
+  uint32_t status = answer->status;
+  if (!answer->touched || status == 204 || status == 205 || status == 304) return false;
+  answer->wire_size = 0;
+  for (uint32_t at = 0; at < answer->fields; at++) {
+    if (!put_name(answer, answer->names[at])) return false;
+    put(answer, ": ", 2);
+    put(answer, answer->arena + answer->values[at].at, answer->values[at].size);
+    put(answer, "\r\n", 2);
+  }
+  uint32_t size = answer->has_body ? answer->body.size : 0;
+  answer->wire_size += (uint32_t)sprintf(answer->wire + answer->wire_size, "content-length: %u\r\n\r\n", size);
+  put(answer, answer->arena + answer->body.at, size);
+  return true;
+}
+
+/* The same for a guest that is new; ANSWERED if nothing in Python has to see it any more. */
+EXPORT int guest_answer(guest_t *guest) {
+  int how = guest_go(guest);
+  return how == OVER && !guest->attended && write_answer(guest->answer) ? ANSWERED : how;
 }
 
 /* Calls a guest's allocator, which never gives the loop away; how it ended, WAITS being that it takes too long. */

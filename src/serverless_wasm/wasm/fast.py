@@ -24,6 +24,7 @@ ffi.cdef("""
 extern const char fast_sources[];
 extern const size_t fast_sizes[6];
 int guest_go(guest_t *);
+int guest_answer(guest_t *);
 int guest_allocate(wasmtime_context_t *, const wasmtime_func_t *, allocation_t *);
 int guest_define(wasmtime_linker_t *, wasmtime_context_t *, wiring_t *);
 wasm_trap_t *fast_set_body(void *, wasmtime_caller_t *, wasmtime_val_raw_t *, size_t);
@@ -41,6 +42,7 @@ class CompiledSteps:
     def __init__(self, library: Any) -> None:
         self._library = library
         self.guest_go = library.guest_go
+        self.guest_answer = library.guest_answer
         self.guest_allocate = library.guest_allocate
         self.guest_define = library.guest_define
 

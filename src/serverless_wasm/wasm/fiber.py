@@ -118,10 +118,19 @@ class Fiber:
         self._plan = plan
         self._engine = engine
         if instance is None:
-            self.own = own = engine.lend_guest()
-            own.plan = plan.own
+            self.lend()
         else:
             self._resume(instance)
+
+    def lend(self) -> None:
+        """Has an empty guest_t, in which `go` will make the instance."""
+        self.own = own = self._engine.lend_guest()
+        own.plan = self._plan.own
+
+    def free(self) -> None:
+        """Gives it back, with the instance that may be in it."""
+        own, self.own = self.own, None  # it is another fiber's soon; a second time would give it to two
+        self._engine.free_guest(own)
 
     def _resume(self, instance: Instance) -> None:
         """Takes over an instance that has answered before, as if it had just been made."""
@@ -166,9 +175,11 @@ class Fiber:
         True once all is over; False while it waits, or has used its slice. Raises how one ended badly,
         GuestTrap when there is no such function to call.
         """
-        own = self.own
-        how = self._plan.go(own)
-        if own.answer.touched:
+        return self.settle(self._plan.go(self.own))
+
+    def settle(self, how: int) -> bool:
+        """Takes over what a stretch has left, which ended like this: see `go`."""
+        if self.own.answer.touched:
             self.collect()
         if how > OVER or self.failure is not None:
             self._fail(how)
@@ -279,8 +290,7 @@ class Fiber:
             self.memory.close()
         # Each of these knows this fiber, an exception by its frames: the garbage collector comes late.
         self.answer = self.crossing = self.failure = None
-        own, self.own = self.own, None  # it is another fiber's soon; a second close would give it to two
-        self._engine.free_guest(own)
+        self.free()
 
 
 def trap_of(trap: Any) -> InvocationError:

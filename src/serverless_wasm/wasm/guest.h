@@ -31,6 +31,8 @@ typedef struct {
   span_t reason, body;
   span_t names[64], values[64];
   uint8_t arena[65536];
+  uint32_t wire_size;             /* of the whole answer as a client is sent it, once it is known to be whole */
+  char wire[65536 + 64 * 4 + 64];
 } answer_t;
 
 /* One guest; all zero but for `plan`, `answer` and `answers` before its first step. */
@@ -39,6 +41,7 @@ typedef struct {
   answer_t *answer;
   bool answers;                   /* whether compiled host functions may note what it answers */
   bool failed;                    /* a host function has failed, but could not trap */
+  bool attended;                  /* something in Python knows of it, and is to see how it ends */
   bool has_memory;
   wasmtime_store_t *store;
   wasmtime_context_t *context;

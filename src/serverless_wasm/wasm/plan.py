@@ -13,6 +13,7 @@ from typing import Any
 from serverless_wasm.limits import Limits
 from serverless_wasm.wasm.capi import ffi
 from serverless_wasm.wasm.engine import SLICE_TICKS, Engine
+from serverless_wasm.wasm.fast import CompiledSteps
 
 _UNCOUNTED = 2**64 - 1
 
@@ -40,13 +41,15 @@ class Terms:
 class Plan:
     """A module's recipe, to be run on these terms; `own` is the structure of guest.h."""
 
-    __slots__ = ("_kept", "go", "limits", "own")
+    __slots__ = ("_kept", "answer", "go", "limits", "own")
 
     def __init__(self, engine: Engine, recipe: Any, terms: Terms) -> None:
         limits = terms.limits
         self.limits = limits
         self.go = engine.steps.guest_go
         """What a guest's steps are made with, which takes its guest_t (pure.py)."""
+        self.answer = engine.steps.guest_answer if isinstance(engine.steps, CompiledSteps) else None
+        """The same for the first of a new guest, which may be all that it takes (fast.c)."""
         self._kept: list[Any] = [recipe]
         calls = self._keep(ffi.new("call_t[]", [self._call(call) for call in terms.calls]))
         pairs = sorted(terms.variables.items(), key=lambda pair: (len(pair[0]), pair[0]))

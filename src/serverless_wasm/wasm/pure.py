@@ -10,8 +10,8 @@ from typing import Any
 
 from serverless_wasm.wasm.capi import EXTERN_FUNC, EXTERN_MEMORY, NULL, ffi, lib
 
-WAITS, OVER, FAILED, LOST = range(4)
-"""How a stretch of a guest ended; LOST: the next function to call is not there."""
+WAITS, OVER, FAILED, LOST, ANSWERED = range(5)
+"""How a stretch of a guest ended; LOST: the next function to call is not there; ANSWERED: only in fast.c."""
 HOST = b"host"
 """Where the linker of a component has the host's functions, each by its number."""
 

@@ -48,7 +48,7 @@ class Scheduler:
         Cancelling the task cancels what the guest waits for.
         """
         try:
-            while not self._stretch(fiber):
+            while not self.stretch(fiber):
                 fiber.check_cpu()
                 self.admission.grow(fiber.grown())
                 if fiber.waiting is not None:
@@ -78,7 +78,7 @@ class Scheduler:
             raise
         fiber.waiting = None
 
-    def _stretch(self, fiber: Fiber) -> bool:
+    def stretch(self, fiber: Fiber) -> bool:
         """Runs the guest until its calls are over (True), or it waits, or has used its slice."""
         self.current = fiber
         running = self._running

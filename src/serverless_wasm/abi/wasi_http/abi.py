@@ -54,6 +54,10 @@ class WasiHttpAbi:
         """Whether it is a component that exports the interface, at any released 0.2."""
         return isinstance(code, Component) and _entry(code, self.entry) is not None
 
+    def is_prompt(self, _linked: LinkedModule) -> bool:
+        """No: there is a world for each."""
+        return False
+
     def missing(self, code: Code) -> tuple[str, ...]:
         """A sentence for each function that the component calls, and that is not offered."""
         if not isinstance(code, Component):
