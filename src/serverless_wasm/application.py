@@ -57,8 +57,8 @@ class Application:
 
     def at_once(self, request: Request) -> Prepared | Awaitable[Response]:
         """The same without waiting, if it can be: see messages.PromptHandler."""
-        prompt, gate = self._prompt, self._gate
-        if prompt is None or self.withdrawn or request.body.arrived is None:
+        prompt, gate, body = self._prompt, self._gate, request.body.arrived
+        if prompt is None or self.withdrawn or body is None or len(body) > self._grants.limits.request_body:
             return self(request)
         if not self._admission.enters(gate):
             return self(request)

@@ -14,9 +14,11 @@ from msgspec.structs import replace
 from applications import Host, body_of, request, sent
 from paths import COMPILED, NEEDS_COMPILED, taking
 from sandbox import Sandbox
+from serverless_wasm.abi.env import FUNCTIONS
+from serverless_wasm.abi.request_text import READERS
 from serverless_wasm.events import InvocationFinished
 from serverless_wasm.limits import Limits
-from serverless_wasm.messages import Body, Prepared, Response
+from serverless_wasm.messages import Body, Headers, Prepared, Response
 from serverless_wasm.server.wire import OURS
 from serverless_wasm.wasm import fast
 
@@ -62,6 +64,55 @@ NOT_AT_ONCE = {
 }
 
 
+_READER = """(module
+  (import "env" "request_get_method" (func $method (param i32 i64) (result i64)))
+  (import "env" "request_get_path" (func $path (param i32 i64) (result i64)))
+  (import "env" "request_get_query" (func $query (param i32 i64) (result i64)))
+  (import "env" "request_get_header" (func $header (param i32 i64 i32 i64) (result i64)))
+  (import "env" "request_get_param" (func $param (param i32 i64 i32 i64) (result i64)))
+  (import "env" "response_set_body" (func $body (param i32 i64)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "hostx-oneX-TWOx-TwoidID")
+  (func $say (param $size i64)
+    (i64.store (i32.const 992) (local.get $size)) (call $body (i32.const 992) (i64.const 96)))
+  (func (export "handle") (call $say (call {}))))"""
+READS = {
+    "the method": "$method (i32.const 1000) (i64.const 9)",
+    "the path": "$path (i32.const 1000) (i64.const 80)",
+    "the query": "$query (i32.const 1000) (i64.const 80)",
+    "a part of it": "$path (i32.const 1000) (i64.const 3)",
+    "its size": "$path (i32.const 65536) (i64.const 0)",
+    "a header": "$header (i32.const 0) (i64.const 4) (i32.const 1000) (i64.const 80)",
+    "a part of one": "$header (i32.const 0) (i64.const 4) (i32.const 1000) (i64.const 1)",
+    "one in capitals": "$header (i32.const 9) (i64.const 5) (i32.const 1000) (i64.const 80)",
+    "one in some": "$header (i32.const 14) (i64.const 5) (i32.const 1000) (i64.const 80)",
+    "a parameter": "$param (i32.const 19) (i64.const 2) (i32.const 1000) (i64.const 80)",
+    "no parameter": "$param (i32.const 21) (i64.const 2) (i32.const 1000) (i64.const 80)",
+    "none": "$header (i32.const 0) (i64.const 3) (i32.const 1000) (i64.const 80)",
+    "none without a name": "$header (i32.const 0) (i64.const 0) (i32.const 1000) (i64.const 80)",
+    "a name that names nothing": "$header (i32.const 0) (i64.const 65535) (i32.const 1000) (i64.const 80)",
+    "the last": "$header (i32.const 4) (i64.const 5) (i32.const 65530) (i64.const 6)",
+}
+READS_IN_PYTHON = {
+    "outside": "$path (i32.const 65530) (i64.const 7)",
+    "a name outside": "$header (i32.const 65536) (i64.const 1) (i32.const 1000) (i64.const 80)",
+    "none, outside": "$header (i32.const 0) (i64.const 3) (i32.const 65537) (i64.const 0)",
+    "beyond all": "$query (i32.const 0) (i64.const -1)",
+}
+REQUESTS: dict[str, dict[str, Any]] = {
+    "plain": {
+        "path": "/some/pläce",
+        "query": "a=1&b=\xff",
+        "headers": Headers(((b"host", b"a"), (b"x-one", b"123456"))),
+    },
+    "two": {"headers": Headers(((b"x-two", b"1"), (b"host", b""), (b"x-two", b"2")))},
+    "none": {"method": "PATCH"},
+    "parameters": {"params": {"id": "7\xff", "rest": "/a/b"}},
+    "a parameter with a NUL": {"params": {"id": "7\0"}},
+    "a header with a NUL": {"headers": Headers(((b"host", b"a\0b"), (b"x-two", b"\xff")))},
+}
+
+
 @pytest.fixture
 def host() -> Iterator[Host]:
     with taking(COMPILED):
@@ -99,6 +150,32 @@ def test_it_ends_as_with_an_invocation(host: Host, name: str) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("asked", REQUESTS)
+@pytest.mark.parametrize("name", [*READS, *READS_IN_PYTHON])
+def test_it_reads_what_python_would_tell(host: Host, name: str, asked: str) -> None:
+    """Each part of the request, at any size, whatever the application was asked before."""
+    text = _READER.replace("{}", {**READS, **READS_IN_PYTHON}[name])
+    made = host.application(text)._made  # type: ignore[attr-defined]
+    has_nul = "NUL" in asked
+    is_many = asked == "two" and name in {"one in capitals", "one in some"}
+
+    async def main() -> None:
+        for given in (REQUESTS["plain"], REQUESTS[asked], REQUESTS["none"], REQUESTS[asked]):
+            answer = made.at_once(request(**given))
+            if given is REQUESTS[asked]:
+                assert isinstance(answer, Prepared) == (name in READS and not has_nul and not is_many)
+            found = ended(host, sent(answer) if isinstance(answer, Prepared) else await answer)
+            assert ended(host, await made(request(**given))) == found
+
+    asyncio.run(main())
+
+
+def test_each_reader_is_compiled() -> None:
+    """And no other function that gives something, but one that asks nothing of the request."""
+    giving = {each.name for each in FUNCTIONS if each.compiled and each.result}
+    assert {*READERS, "db_get"} == giving
+
+
 def test_what_it_needs_is_as_before(host: Host) -> None:
     """A body that is still to come, a rate, an application out of service: nothing begins early."""
     text = _GUEST.format(_BODY)
@@ -114,6 +191,8 @@ def test_what_it_needs_is_as_before(host: Host) -> None:
             yield b"late"
 
         assert 413 == (await host.application(text)(request(body=Body(chunks(), 2**40)))).status
+        small = host.application(text, limits=Limits(request_body=3))
+        assert [200, 413] == [(await small(request(body=Body.of(data)))).status for data in (b"123", b"1234")]
 
     asyncio.run(main())
 

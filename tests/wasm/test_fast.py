@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from paths import CC, COMPILED, NEEDS_CC, NEEDS_COMPILED, PURE, has_compiled, taking
-from serverless_wasm.abi import env, response
+from serverless_wasm.abi import env, request_text, response
 from serverless_wasm.wasm import capi, fast, pure
 from serverless_wasm.wasm.capi import ffi
 from serverless_wasm.wasm.engine import Engine, EngineSettings
@@ -182,6 +182,8 @@ def test_numbers_that_are_written_twice_are_the_same() -> None:
         "FAILED": pure.FAILED,
         "LOST": pure.LOST,
         "ANSWERED": pure.ANSWERED,
+        **{part: place for place, part in enumerate(("METHOD", "PATH", "QUERY", "PARAMETERS", "FIELDS"))},
+        "PARTS": request_text._SIZES.size // 4,
         "EXTERN_FUNC": capi.EXTERN_FUNC,
         "EXTERN_MEMORY": capi.EXTERN_MEMORY,
         "NAME_LIMIT": env.NAME_LIMIT,

@@ -136,11 +136,15 @@ FUNCTIONS = (
     HostFunction("tcp_read", (_U32, _WINDOW), "i64", tcp_read, waits=True),
     HostFunction("tcp_write", (_U32, _WINDOW), "i64", tcp_write, waits=True),
     HostFunction("db_get", (_WINDOW, _WINDOW), "i64", db_get, compiled="fast_db_get"),
-    HostFunction("request_get_method", (_WINDOW,), "i64", request_get_method),
-    HostFunction("request_get_path", (_WINDOW,), "i64", request_get_path),
-    HostFunction("request_get_query", (_WINDOW,), "i64", request_get_query),
-    HostFunction("request_get_header", (_WINDOW, _WINDOW), "i64", request_get_header),
-    HostFunction("request_get_param", (_WINDOW, _WINDOW), "i64", request_get_param),
+    HostFunction("request_get_method", (_WINDOW,), "i64", request_get_method, compiled="fast_get_method"),
+    HostFunction("request_get_path", (_WINDOW,), "i64", request_get_path, compiled="fast_get_path"),
+    HostFunction("request_get_query", (_WINDOW,), "i64", request_get_query, compiled="fast_get_query"),
+    HostFunction(
+        "request_get_header", (_WINDOW, _WINDOW), "i64", request_get_header, compiled="fast_get_header"
+    ),
+    HostFunction(
+        "request_get_param", (_WINDOW, _WINDOW), "i64", request_get_param, compiled="fast_get_parameter"
+    ),
     HostFunction("request_get_body", (_U64, _WINDOW), "i64", request_get_body, waits=True),
     HostFunction("tcp_close", (_U32,), "i32", tcp_close),
     HostFunction("random_get", (_WINDOW,), None, random_get),

@@ -15,15 +15,18 @@ from time import perf_counter
 from typing import Any
 
 from serverless_wasm.abi.base import Grants, Invocation, noted
+from serverless_wasm.abi.request_text import RequestTexts, reads
 from serverless_wasm.events import InvocationFinished
 from serverless_wasm.messages import Prepared, Request
-from serverless_wasm.wasm.capi import ffi
+from serverless_wasm.wasm.capi import NULL, ffi
 from serverless_wasm.wasm.engine import Engine
 from serverless_wasm.wasm.fiber import Fiber
 from serverless_wasm.wasm.linker import LinkedModule
 from serverless_wasm.wasm.plan import Plan
 from serverless_wasm.wasm.pure import ANSWERED
 from serverless_wasm.wasm.scheduler import Scheduler
+
+Make = Callable[[], Invocation]
 
 
 class PromptFiber(Fiber):
@@ -32,23 +35,28 @@ class PromptFiber(Fiber):
     Its first `go` is True when the guest has answered and nobody has asked; the next goes on from there.
     """
 
-    __slots__ = ("_answer", "_how", "_is_new", "_make")
+    __slots__ = ("_answer", "_how", "_is_new", "_make", "_text")
 
-    def __init__(self, engine: Engine, plan: Plan, make: Callable[[], Invocation]) -> None:
+    def __init__(self, engine: Engine, plan: Plan, make: Make) -> None:
         self._answer: Any = plan.answer
         self._how: int | None = None
         self._is_new = True
-        self._make = make
+        self._make: Make | None = make
+        self._text: Any = NULL
         super().__init__(engine, plan, None)
         del self.owner
 
     def __getattr__(self, name: str) -> Any:
         """Makes the owner, which is missing until somebody asks for it."""
-        if name != "owner":
+        if name != "owner" or self._make is None:
             raise AttributeError(name)
         self.owner = self._make()
         self.own.attended = True
         return self.owner
+
+    def tell(self, text: Any) -> None:
+        """Lets compiled host functions read a request (request_text.py)."""
+        self._text = self.own.request = text
 
     def go(self) -> bool:
         """See the class; raises as any fiber does, but not the first time."""
@@ -61,10 +69,16 @@ class PromptFiber(Fiber):
         how, self._how = self._how, None
         return super().go() if how is None else self.settle(how)
 
-    def renew(self) -> None:
-        """Makes it a new one, after a guest that has answered, and is freed."""
+    def retire(self) -> None:
+        """Frees the guest, which has answered, and forgets who it was for."""
+        self.free()
+        self._make = self._text = None
+
+    def renew(self, make: Make) -> None:
+        """Makes it a new one."""
         self.lend()
         self._is_new = True
+        self._make = make
         self.busy = 0.0
 
 
@@ -78,6 +92,7 @@ class Prompt:
         self._scheduler = scheduler
         self._since = 0.0
         self._spare: PromptFiber | None = None
+        self._texts = RequestTexts() if reads(linked.module) else None
         self._noted = scheduler.engine.answer
         self._wire = self._noted.wire
 
@@ -87,15 +102,17 @@ class Prompt:
         self._request = request
         fiber = self._fiber()
         try:
-            if self._scheduler.stretch(fiber):
-                return self._answered(request, fiber)
-            invocation: Invocation = fiber.owner
+            if self._texts is not None:
+                fiber.tell(self._texts.of(request))
+            invocation: Invocation | None = None if self._scheduler.stretch(fiber) else fiber.owner
         except BaseException:
             fiber.stop()
             fiber.close()
             raise
         finally:
             self._request = None
+        if invocation is None:
+            return self._answered(request, fiber)
         invocation.started = fiber
         return invocation
 
@@ -105,7 +122,7 @@ class Prompt:
             fiber = PromptFiber(self._scheduler.engine, self._linked.plan, self._invocation)
             fiber.number = self._grants.number
         else:
-            fiber.renew()
+            fiber.renew(self._invocation)
         return fiber
 
     def _invocation(self) -> Invocation:
@@ -127,7 +144,7 @@ class Prompt:
             noted(answer, answer.reason) if status else b"",
             ffi.buffer(self._wire, answer.wire_size)[:],
         )
-        fiber.free()
+        fiber.retire()
         self._spare = fiber
         self._grants.emit(
             InvocationFinished(

@@ -284,6 +284,78 @@ static bool db_get(guest_t *guest, wasmtime_val_raw_t *values) {
   return true;
 }
 
+/* What a guest may read of its request (guest.h). */
+enum { METHOD, PATH, QUERY, PARAMETERS, FIELDS, PARTS };
+
+static text_t part(const guest_t *guest, int number) {
+  uint32_t sizes[PARTS];
+  memcpy(sizes, guest->request, sizeof sizes);
+  const char *data = guest->request + sizeof sizes;
+  for (int at = 0; at < number; at++) data += sizes[at];
+  return (text_t){data, sizes[number]};
+}
+
+/* As much of a text as there is room for at `place`, and its whole size. */
+static bool give(guest_t *guest, const wasmtime_val_raw_t *place, text_t text, wasmtime_val_raw_t *result) {
+  uint64_t room = (uint64_t)place[1].i64;
+  uint8_t *buffer = window(guest, place, room);
+  if (!buffer) return false;
+  memcpy(buffer, text.data, text.size < room ? text.size : room);
+  result->i64 = (int64_t)text.size;
+  return true;
+}
+
+static bool get_method(guest_t *guest, wasmtime_val_raw_t *values) {
+  return guest->request && give(guest, values, part(guest, METHOD), values);
+}
+
+static bool get_path(guest_t *guest, wasmtime_val_raw_t *values) {
+  return guest->request && give(guest, values, part(guest, PATH), values);
+}
+
+static bool get_query(guest_t *guest, wasmtime_val_raw_t *values) {
+  return guest->request && give(guest, values, part(guest, QUERY), values);
+}
+
+/* Whether a name is the guest's key; header fields have theirs in lower case, and are asked for in any. */
+static bool is_name(const char *name, const uint8_t *key, uint64_t size, bool any_case) {
+  for (uint64_t at = 0; at < size; at++) {
+    uint8_t byte = key[at];
+    if (any_case && byte >= 'A' && byte <= 'Z') byte |= 0x20;
+    if ((uint8_t)name[at] != byte) return false;
+  }
+  return true;
+}
+
+static bool get_named(guest_t *guest, wasmtime_val_raw_t *values, int number) {
+  uint64_t size = (uint64_t)values[1].i64;
+  uint8_t *key = window(guest, &values[0], size);
+  if (!guest->request || !key || size > NAME_LIMIT) return false;
+  if (!window(guest, &values[2], (uint64_t)values[3].i64)) return false;
+  text_t pairs = part(guest, number), found = {.data = NULL};
+  for (const char *name = pairs.data, *end = name + pairs.size; name < end;) {
+    size_t name_size = strlen(name);
+    const char *value = name + name_size + 1;
+    size_t value_size = strlen(value);
+    if (name_size == size && is_name(name, key, size, number == FIELDS)) {
+      if (found.data) return false; /* several are one, which Python makes of them */
+      found = (text_t){value, value_size};
+    }
+    name = value + value_size + 1;
+  }
+  if (found.data) return give(guest, &values[2], found, values);
+  values[0].i64 = -1;
+  return true;
+}
+
+static bool get_parameter(guest_t *guest, wasmtime_val_raw_t *values) {
+  return get_named(guest, values, PARAMETERS);
+}
+
+static bool get_header(guest_t *guest, wasmtime_val_raw_t *values) {
+  return get_named(guest, values, FIELDS);
+}
+
 /* Each of the above as the engine calls it: what it does not answer, `python` does, the function it stands for. */
 #define HOST_FUNCTION(exported, answer)                                                                    \
   EXPORT wasm_trap_t *exported(void *python, wasmtime_caller_t *caller, wasmtime_val_raw_t *values,         \
@@ -299,3 +371,8 @@ HOST_FUNCTION(fast_set_body, set_body)
 HOST_FUNCTION(fast_set_status, set_status)
 HOST_FUNCTION(fast_set_header, set_header)
 HOST_FUNCTION(fast_db_get, db_get)
+HOST_FUNCTION(fast_get_method, get_method)
+HOST_FUNCTION(fast_get_path, get_path)
+HOST_FUNCTION(fast_get_query, get_query)
+HOST_FUNCTION(fast_get_parameter, get_parameter)
+HOST_FUNCTION(fast_get_header, get_header)

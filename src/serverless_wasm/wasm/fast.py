@@ -31,6 +31,11 @@ wasm_trap_t *fast_set_body(void *, wasmtime_caller_t *, wasmtime_val_raw_t *, si
 wasm_trap_t *fast_set_status(void *, wasmtime_caller_t *, wasmtime_val_raw_t *, size_t);
 wasm_trap_t *fast_set_header(void *, wasmtime_caller_t *, wasmtime_val_raw_t *, size_t);
 wasm_trap_t *fast_db_get(void *, wasmtime_caller_t *, wasmtime_val_raw_t *, size_t);
+wasm_trap_t *fast_get_method(void *, wasmtime_caller_t *, wasmtime_val_raw_t *, size_t);
+wasm_trap_t *fast_get_path(void *, wasmtime_caller_t *, wasmtime_val_raw_t *, size_t);
+wasm_trap_t *fast_get_query(void *, wasmtime_caller_t *, wasmtime_val_raw_t *, size_t);
+wasm_trap_t *fast_get_parameter(void *, wasmtime_caller_t *, wasmtime_val_raw_t *, size_t);
+wasm_trap_t *fast_get_header(void *, wasmtime_caller_t *, wasmtime_val_raw_t *, size_t);
 """)
 
 

@@ -39,6 +39,8 @@ typedef struct {
 typedef struct {
   const plan_t *plan;
   answer_t *answer;
+  const char *request;            /* five sizes of 4 bytes, and what they are of: method, path, query, parameters,
+                                     header fields, of both a name and a value that end with a NUL each; or NULL */
   bool answers;                   /* whether compiled host functions may note what it answers */
   bool failed;                    /* a host function has failed, but could not trap */
   bool attended;                  /* something in Python knows of it, and is to see how it ends */

@@ -212,7 +212,7 @@ class Linker:
         """The C callback of a function that answers at once."""
         scheduler, call, result = self._scheduler, function.call, function.result
         arguments, is_wide = _arguments(function, RAW), result == "i64"
-        if function.compiled:
+        if function.compiled and not result:  # one that gives something has noted nothing
             arguments = _after_collecting(arguments)
 
         def callback(_env: Any, caller: Any, values: Any, _count: int) -> Any:
