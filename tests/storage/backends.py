@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ from services import Service
 BACKENDS = ("disk", "memory", "s3", "azure")
 LIMITS = Limits(store_timeout=20.0, file_size=4 * MIB)
 """Patient: a machine under test may be slow."""
+PATIENCE = 10.0
+"""Seconds for a call of the system that is under way."""
 Answer = TypeVar("Answer")
 _number = count()
 
@@ -53,12 +56,15 @@ def _made(path: Path) -> Path:
 
 @asynccontextmanager
 async def files(*places: Place, limits: Limits = LIMITS) -> AsyncIterator[Files]:
-    """The files of an application, open for as long as a test needs them."""
-    stores = FileStores()
+    """The files of an application, open for as long as a test needs them; threads of disks end with them."""
+    before, stores = set(threading.enumerate()), FileStores()
     try:
         yield stores.for_application(places, limits)
     finally:
         stores.close()
+        for thread in set(threading.enumerate()) - before:
+            if thread.name.startswith("files"):  # the one that sweeps, for one, has a folder open
+                thread.join(PATIENCE)
 
 
 def run(main: Coroutine[Any, Any, Answer]) -> Answer:
